@@ -24,13 +24,13 @@ def test_no_other_distribution_owns_the_names() -> None:
 
 def test_every_dependency_is_pinned_exactly() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    pins = dict(pin.split("==") for pin in project["tool"]["uv"]["constraint-dependencies"])
+    pins = {pin.split("==")[0] for pin in project["tool"]["uv"]["constraint-dependencies"]}
     wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
     assert not [name for name in wanted if name not in pins]
 
 
 def test_installed_versions_are_the_pinned_ones() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    pins = dict(pin.split("==") for pin in project["tool"]["uv"]["constraint-dependencies"])
+    pins = [pin.split(" ; ")[0] for pin in project["tool"]["uv"]["constraint-dependencies"]]
     for name in ("torch", "numpy", "wasmtime", "libp2p", "substrate-interface"):
-        assert importlib.metadata.version(name).split("+")[0] == pins[name].split("+")[0]
+        assert f"{name}=={importlib.metadata.version(name).split('+')[0]}" in pins
