@@ -1,0 +1,1 @@
+"""Commitments: Merkle trees, tensor and state roots, step and segment records, witnesses, openings (DESIGN §3)."""

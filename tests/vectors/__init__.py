@@ -1,0 +1,1 @@
+"""Golden vectors that Python emits and other implementations replay; formats are in README.md."""
