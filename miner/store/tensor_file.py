@@ -1,0 +1,144 @@
+"""States as safetensors bytes: a canonical writer and a reader that checks every bound before it touches data.
+
+Format: u64 header length, JSON header {name: {dtype, shape, data_offsets}}, data (huggingface/safetensors). The writer
+sorts names by their bytes and leaves no gaps, so that equal states have equal files. Never pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from consensus.commit.state import State, StateNameError, encode_name
+from consensus.commit.tensor import DTYPES, Array, TensorForm, TensorFormError, compute_form
+
+from miner.store.errors import TensorFileError
+
+MAX_HEADER_BYTES = 2**20  # (= 1,048,576): about 8,000 tensors
+MAX_TENSORS = 2**13  # (= 8,192)
+MAX_FILE_BYTES = 2**32  # (= 4,294,967,296)
+_ALIGNMENT = 8
+_FILE_DTYPES = {
+    "f32": "F32", "f64": "F64", "i32": "I32", "i64": "I64", "u32": "U32", "u8": "U8", "bool": "BOOL",
+    "u64": "U64", "i8": "I8", "i16": "I16", "u16": "U16",
+}  # fmt: skip
+_OUR_DTYPES = {file: ours for ours, file in _FILE_DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class TensorSlot:
+    """Where one tensor's bytes lie: `begin`..`end`, counted from the file's start."""
+
+    form: TensorForm
+    begin: int
+    end: int
+
+
+def encode_tensors(state: State) -> bytes:
+    """Canonical safetensors bytes; raises `TensorFormError`, `StateNameError`, `TensorFileError` when above bounds."""
+    header: dict[str, Any] = {}
+    offset = 0
+    names = sorted(state, key=encode_name)
+    for name in names:
+        form = compute_form(state[name])
+        end = offset + form.byte_count
+        header[name] = {"dtype": _FILE_DTYPES[form.dtype], "shape": list(form.shape), "data_offsets": [offset, end]}
+        offset = end
+    encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    encoded += b" " * (-len(encoded) % _ALIGNMENT)
+    if len(encoded) > MAX_HEADER_BYTES or len(names) > MAX_TENSORS or offset > MAX_FILE_BYTES:
+        raise TensorFileError(f"{len(names)} tensors of {offset} bytes are above the bounds")
+    parts = [len(encoded).to_bytes(8, "little"), encoded]
+    parts += [np.ascontiguousarray(state[name], compute_form(state[name]).numpy_dtype).tobytes() for name in names]
+    return b"".join(parts)
+
+
+def parse_header(data: bytes | memoryview, max_bytes: int = MAX_FILE_BYTES) -> dict[str, TensorSlot]:
+    """Slots by name, all checked against the file's length; raises `TensorFileError`. Touches no tensor data."""
+    if len(data) > max_bytes:
+        raise TensorFileError(f"{len(data)} bytes are above the limit of {max_bytes}")
+    if len(data) < 8:
+        raise TensorFileError(f"{len(data)} bytes are too few for a header length")
+    length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER_BYTES or 8 + length > len(data):
+        raise TensorFileError(f"header length {length} is above {min(MAX_HEADER_BYTES, len(data) - 8)}")
+    header = _parse_json(bytes(data[8 : 8 + length]))
+    header.pop("__metadata__", None)
+    if len(header) > MAX_TENSORS:
+        raise TensorFileError(f"{len(header)} tensors are above {MAX_TENSORS}")
+    slots = {name: _parse_slot(name, entry, 8 + length) for name, entry in header.items()}
+    _verify_cover(slots, 8 + length, len(data))
+    return slots
+
+
+def decode_tensors(data: bytes | memoryview, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Array]:
+    """Read-only arrays over `data` by name; raises `TensorFileError`."""
+    view = memoryview(data)
+    return {name: _read(view, name, slot) for name, slot in parse_header(view, max_bytes).items()}
+
+
+def is_same_form(state: State, forms: Mapping[str, TensorForm]) -> bool:
+    """Whether a state has exactly these names, dtypes and shapes."""
+    return {name: compute_form(tensor) for name, tensor in state.items()} == dict(forms)
+
+
+def _parse_json(raw: bytes) -> dict[str, Any]:
+    def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise TensorFileError("a key stands twice in the header")
+        return result
+
+    try:
+        header = json.loads(raw.decode(), object_pairs_hook=refuse_twice)
+    except (ValueError, RecursionError) as error:
+        raise TensorFileError(f"the header is not JSON ({type(error).__name__})") from error
+    if not isinstance(header, dict):
+        raise TensorFileError("the header is not a JSON object")
+    return header
+
+
+def _is_offsets(value: object) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item <= MAX_FILE_BYTES for item in value)
+
+
+def _parse_slot(name: str, entry: object, base: int) -> TensorSlot:
+    short = name[:64]
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise TensorFileError(f"entry {short!r} must have dtype, shape and data_offsets only")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _OUR_DTYPES:
+        raise TensorFileError(f"dtype of {short!r} is none of {', '.join(_OUR_DTYPES)}")
+    if not _is_offsets(shape) or not _is_offsets(offsets) or len(offsets) != 2:
+        raise TensorFileError(f"shape or data_offsets of {short!r} are not lists of sane integers")
+    try:
+        encode_name(name)
+        form = TensorForm(_OUR_DTYPES[dtype], tuple(shape))
+    except (StateNameError, TensorFormError) as error:
+        raise TensorFileError(str(error)) from error
+    if offsets[1] - offsets[0] != form.byte_count:
+        raise TensorFileError(f"{short!r} needs {form.byte_count} bytes, its offsets give {offsets[1] - offsets[0]}")
+    return TensorSlot(form, base + offsets[0], base + offsets[1])
+
+
+def _verify_cover(slots: Mapping[str, TensorSlot], begin: int, end: int) -> None:
+    """Slots must follow each other without gap or overlap from `begin` to `end`."""
+    for slot in sorted(slots.values(), key=lambda slot: (slot.begin, slot.end)):
+        if slot.begin != begin:
+            raise TensorFileError(f"tensor data has a gap or an overlap at byte {begin}")
+        begin = slot.end
+    if begin != end:
+        raise TensorFileError(f"tensors end at byte {begin}, the file at {end}")
+
+
+def _read(view: memoryview, name: str, slot: TensorSlot) -> Array:
+    dtype = DTYPES[slot.form.dtype][1]
+    raw = np.frombuffer(view[slot.begin : slot.end], np.uint8)
+    if slot.form.dtype == "bool" and raw.size and raw.max() > 1:
+        raise TensorFileError(f"{name[:64]!r} has a bool that is neither 0 nor 1")
+    array = raw.view(dtype).reshape(slot.form.shape)
+    array.flags.writeable = False
+    return array
