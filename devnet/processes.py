@@ -1,0 +1,181 @@
+"""Real processes on loopback: started with free ports, waited for by condition, stopped by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+STOP_SECONDS = 2.5  # what a process gets after SIGINT before it is killed; the promise to the user is 3 s
+POLL_SECONDS = 0.1
+
+
+class DevnetError(Exception):
+    """A devnet could not be started or did not do what it was waited for."""
+
+
+class ProcessDied(DevnetError):
+    """A process ended by itself; the message carries the end of its log."""
+
+    def __init__(self, name: str, code: int, log: Path) -> None:
+        tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
+        super().__init__(f"{name} ended with exit code {code}; the end of {log}:\n{tail}")
+        self.name, self.code, self.log = name, code, log
+
+
+class WaitTimeout(DevnetError):
+    """A condition did not hold in time."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"waited {seconds:.0f} s in vain for {what}; look at the logs of the processes")
+        self.what, self.seconds = what, seconds
+
+
+def find_free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(predicate: Callable[[], bool], seconds: float, what: str) -> None:
+    """Returns as soon as `predicate` holds; raises `WaitTimeout`. An OSError of the predicate counts as «not yet»."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if predicate():
+                return
+        time.sleep(POLL_SECONDS)
+    raise WaitTimeout(what, seconds)
+
+
+@dataclass
+class ManagedProcess:
+    """One daemon: `module` is run with this Python, its output goes to `log`; may be killed and started again."""
+
+    name: str
+    module: str
+    arguments: list[str]
+    folder: Path
+    rpc_port: int
+    blob_port: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where stdout and stderr go, across restarts."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def rpc_url(self) -> str:
+        """WebSocket address of the embedded node."""
+        return f"ws://127.0.0.1:{self.rpc_port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id; raises `DevnetError` when it was not started."""
+        if self._process is None:
+            raise DevnetError(f"{self.name} is not running")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the daemon in a session of its own, so that the terminal's Ctrl-C reaches only the launcher."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **self.environment}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self.module, *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+            )  # fmt: skip
+
+    def check(self) -> None:
+        """Raises `ProcessDied` when the daemon ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise ProcessDied(self.name, self._process.returncode, self.log)
+
+    def is_healthy(self) -> bool:
+        """Whether the embedded node answers on /health; raises `ProcessDied` instead of waiting for a dead one."""
+        self.check()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.rpc_port}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, TimeoutError):
+            return False
+
+    def wait_healthy(self, seconds: float = 60.0) -> None:
+        """Waits until the embedded node answers; raises `WaitTimeout` or `ProcessDied`."""
+        wait_until(self.is_healthy, seconds, f"{self.name} to answer on {self.rpc_url}")
+
+    def kill(self) -> None:
+        """kill -9 of the daemon and of the workers in its session; returns when it is gone."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def interrupt(self) -> None:
+        """Asks for a clean end (SIGINT to the daemon alone)."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+
+    def join(self, deadline: float) -> bool:
+        """Waits until `deadline` (monotonic seconds), then kills; whether it ended by itself."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        self._signal(signal.SIGKILL)  # workers that outlived their daemon
+        return True
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+
+class ProcessGroup:
+    """Every process of a devnet; leaving the context stops them all within `STOP_SECONDS`."""
+
+    def __init__(self) -> None:
+        self.processes: list[ManagedProcess] = []
+
+    def __enter__(self) -> ProcessGroup:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, process: ManagedProcess) -> ManagedProcess:
+        """Starts a process and takes charge of ending it."""
+        self.processes.append(process)
+        process.start()
+        return process
+
+    def check(self) -> None:
+        """Raises `ProcessDied` for the first process that ended by itself."""
+        for process in self.processes:
+            process.check()
+
+    def stop(self) -> list[str]:
+        """Ends all processes together; names of those that had to be killed."""
+        for process in self.processes:
+            process.interrupt()
+        deadline = time.monotonic() + STOP_SECONDS
+        killed = [process.name for process in self.processes if not process.join(deadline)]
+        self.processes.clear()
+        return killed
