@@ -189,8 +189,11 @@ def block_rights() -> list[Vector]:
     cases = []
     for i, (rules, ages, worked, boot) in enumerate(shapes):
         named = [{account(k): macs for k, macs in age.items()} for age in ages]
-        bootstrap = [account(100 - k) for k in range(boot - 1)] + [account(1)] if i == 4 else [
-            account(100 - k) for k in range(boot)]
+        bootstrap = (
+            [account(100 - k) for k in range(boot - 1)] + [account(1)]
+            if i == 4
+            else [account(100 - k) for k in range(boot)]
+        )
         weights = compute_weights(named, rules.decay)
         allocation = compute_allocation(rules, weights, bootstrap, worked)
         seed = h(f"shuffle seed {i}")

@@ -11,7 +11,7 @@ import pytest
 
 from consensus.commit.hashing import Hash32, blake2_256
 from consensus.commit.records import SegmentRecord, compute_transcript_root
-from consensus.commit.state import compute_state_root
+from consensus.commit.state import State, compute_state_root
 from miner.store import blobs
 from miner.store.address import Address, Kind
 from miner.store.blobs import CHUNK_BYTES, BlobStore
@@ -25,7 +25,7 @@ from miner.store.errors import (
     StoreLockedError,
 )
 
-STATE = {"w": np.arange(5000, dtype=np.float32), "step": np.array(1, np.int64)}
+STATE: State = {"w": np.arange(5000, dtype=np.float32), "step": np.array(1, np.int64)}
 
 
 @pytest.fixture

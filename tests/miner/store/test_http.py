@@ -147,7 +147,7 @@ class Liar:
     def __init__(self, mode: str) -> None:
         self.mode, self.requests = mode, 0
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests += 1
         start = int(request.headers.get("Range", "bytes=0-")[6:-1])
         if self.mode == "wrong bytes":

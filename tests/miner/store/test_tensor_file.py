@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from consensus.commit.state import compute_state_root
+from consensus.commit.state import State, compute_state_root
 from miner.store import tensor_file
 from miner.store.errors import TensorFileError
 from miner.store.tensor_file import decode_tensors, encode_tensors, parse_header
 
-STATE = {
+STATE: State = {
     "w": np.arange(12, dtype=np.float32).reshape(3, 4),
     "b": np.array([1.5, -0.0], np.float32),
     "step": np.array(7, np.int64),
@@ -39,9 +39,9 @@ def test_round_trip_is_canonical() -> None:
 
 
 def test_reference_library_agrees() -> None:
-    theirs = safetensors.numpy.load(encode_tensors(STATE))
+    theirs: State = safetensors.numpy.load(encode_tensors(STATE))
     assert compute_state_root(theirs) == compute_state_root(STATE)
-    ours = decode_tensors(safetensors.numpy.save(STATE, metadata={"format": "np"}))
+    ours = decode_tensors(safetensors.numpy.save(dict(STATE), metadata={"format": "np"}))
     assert compute_state_root(ours) == compute_state_root(STATE)
 
 

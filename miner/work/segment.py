@@ -1,0 +1,235 @@
+"""Running a segment, and replaying one that somebody else committed to.
+
+Both walk the same steps: the batch of step k by the unit seed, the executor's step, a step record. A replay reports
+three separate things: the bytes match their root, the state is the one committed, the replay gives the committed end.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from consensus.commit.hashing import AccountId, Hash32
+from consensus.commit.records import (
+    SegmentRecord,
+    StepOutcome,
+    compute_salted_witness,
+    compute_step_record,
+    compute_unit_start_record,
+    compute_witness,
+)
+from consensus.commit.state import State, compute_state_root
+from consensus.commit.tensor import Array
+from consensus.exact.errors import NonFiniteState
+from consensus.protocol.attestation import SegmentClaim
+
+from miner.work.errors import JobError
+
+ProgressCallback = Callable[[int, float], None]
+"""Called after each step with the steps of this segment done and the step's loss."""
+
+
+class StepExecutor(Protocol):
+    """What runs a committed graph: one exact step."""
+
+    def step(self, state: State, batch: State) -> tuple[dict[str, Array], np.float32, np.float32]:
+        """New state, loss and gradient norm; raises the errors of `consensus.exact`."""
+
+
+class BatchSource(Protocol):
+    """What gives step k's batch of a unit."""
+
+    def batch(self, unit_seed: bytes, step: int) -> State:
+        """Named arrays of that step."""
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """One segment of one unit: `index` of it, `steps` in each segment, the record before its first step."""
+
+    unit_seed: Hash32
+    index: int
+    steps: int
+    previous_record: Hash32
+
+    @property
+    def first_step(self) -> int:
+        """Number of the segment's first step, counted over the unit."""
+        return self.index * self.steps
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a devnet slows or bends a worker: `throttle` is the share of full speed (0 < t ≤ 1); `skip_share` the share
+    of each segment's last steps that a cheater does not execute (he keeps the state and makes up the records)."""
+
+    throttle: float = 1.0
+    skip_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.throttle <= 1.0:
+            raise JobError(f"throttle {self.throttle} must be above 0 and at most 1")
+        if not 0.0 <= self.skip_share <= 1.0:
+            raise JobError(f"skip_share {self.skip_share} must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What an execution yields; `end_state` is the next segment's start."""
+
+    index: int
+    start_state_root: Hash32
+    end_state_root: Hash32
+    first_step_record: Hash32
+    last_step_record: Hash32
+    witness: Hash32
+    losses: tuple[float, ...]
+    grad_norms: tuple[float, ...]
+    end_state: dict[str, Array]
+
+    def compute_record(self, account: AccountId) -> SegmentRecord:
+        """The record that `account` commits to."""
+        return SegmentRecord(
+            self.index, self.start_state_root, self.end_state_root, self.first_step_record, self.last_step_record,
+            compute_salted_witness(account, self.witness),
+        )  # fmt: skip
+
+
+def compute_previous_record(unit_seed: bytes, records: list[SegmentRecord], index: int, start_root: bytes) -> Hash32:
+    """The step record before segment `index`: the last one of the segment before, or the unit's start."""
+    return records[index - 1].last_step_record if index else compute_unit_start_record(unit_seed, start_root)
+
+
+def run_segment(
+    executor: StepExecutor,
+    batches: BatchSource,
+    start_state: State,
+    job: SegmentJob,
+    pace: Pace | None = None,
+    on_step: ProgressCallback | None = None,
+) -> SegmentResult:
+    """Executes a segment; raises `NonFiniteState` and whatever the executor raises."""
+    pace = pace or Pace()
+    start_root = compute_state_root(start_state)
+    state: dict[str, Array] = dict(start_state)
+    outcomes: list[StepOutcome] = []
+    first = record = job.previous_record
+    honest_steps = job.steps - round(job.steps * pace.skip_share)
+    for position in range(job.steps):
+        started = time.monotonic()
+        step = job.first_step + position
+        batch = batches.batch(job.unit_seed, step)
+        if position < honest_steps:
+            state, outcome = _run_step(executor, state, batch)
+        else:
+            outcome = _make_up_outcome(outcomes)
+        record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch), outcome)
+        first = record if position == 0 else first
+        outcomes.append(outcome)
+        if on_step is not None:
+            on_step(position + 1, outcome.loss)
+        if pace.throttle < 1.0:
+            time.sleep((time.monotonic() - started) * (1.0 / pace.throttle - 1.0))
+    verify_finite(state)
+    return SegmentResult(
+        job.index, start_root, compute_state_root(state), first, record, compute_witness(outcomes),
+        tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes), state,
+    )  # fmt: skip
+
+
+def verify_finite(state: State) -> None:
+    """Raises `NonFiniteState` when a tensor that is about to be committed holds a NaN or an infinity (rule E8)."""
+    for name, tensor in state.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise NonFiniteState(f"state tensor {name}")
+
+
+@dataclass(frozen=True)
+class CommittedSegment:
+    """What is on record about a segment under check: the solver's records (verified against the transcript root),
+    which of them, and the state in which the unit had to start."""
+
+    solver: AccountId
+    unit_seed: Hash32
+    steps: int
+    records: tuple[SegmentRecord, ...]
+    index: int
+    unit_start_root: Hash32
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """The three separate checks of a replay and what the own execution gave.
+
+    `bytes_match`: the start state's bytes have their root. `state_committed`: that root is the one committed, in the
+    record and as the end before it. `end_matches`: end state, step records and salted witness are the solver's.
+    `claim` goes into the attestation whenever an execution took place, matching or not.
+    """
+
+    bytes_match: bool
+    state_committed: bool
+    end_matches: bool
+    claim: SegmentClaim | None
+    seconds: float
+    detail: str
+
+    @property
+    def is_match(self) -> bool:
+        """All three hold."""
+        return self.bytes_match and self.state_committed and self.end_matches
+
+
+def compute_expected_start_root(committed: CommittedSegment) -> Hash32:
+    """The state root in which the segment had to start: the end before it, or the unit's start."""
+    if committed.index:
+        return committed.records[committed.index - 1].end_state_root
+    return committed.unit_start_root
+
+
+def replay_segment(
+    executor: StepExecutor,
+    batches: BatchSource,
+    start_state: State,
+    committed: CommittedSegment,
+    on_step: ProgressCallback | None = None,
+) -> ReplayReport:
+    """Re-executes a committed segment from a start state; raises what the executor raises.
+
+    Without the right bytes nothing is executed. With them but another committed start, the execution runs from the
+    state that *had* to be the start, so that the claim is what an honest solver would have committed to.
+    """
+    started = time.monotonic()
+    if not 0 <= committed.index < len(committed.records):
+        raise JobError(f"segment {committed.index} is not one of {len(committed.records)}")
+    record = committed.records[committed.index]
+    expected = compute_expected_start_root(committed)
+    if compute_state_root(start_state) != expected:
+        return ReplayReport(False, False, False, None, time.monotonic() - started, "start state has another root")
+    previous = compute_previous_record(committed.unit_seed, list(committed.records), committed.index, expected)
+    job = SegmentJob(committed.unit_seed, committed.index, committed.steps, previous)
+    result = run_segment(executor, batches, start_state, job, on_step=on_step)
+    own = result.compute_record(committed.solver)
+    different = [f for f in SegmentRecord.__dataclass_fields__ if getattr(own, f) != getattr(record, f)]
+    state_committed = "start_state_root" not in different
+    ends = [field for field in different if field != "start_state_root"]
+    detail = "all equal" if not different else "different: " + ", ".join(different)
+    claim = SegmentClaim(result.end_state_root, result.witness)
+    return ReplayReport(True, state_committed, not ends, claim, time.monotonic() - started, detail)
+
+
+def _run_step(executor: StepExecutor, state: State, batch: State) -> tuple[dict[str, Array], StepOutcome]:
+    new_state, loss, grad_norm = executor.step(state, batch)
+    if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+        raise NonFiniteState("loss or gradient norm")
+    return new_state, StepOutcome(float(loss), float(grad_norm))
+
+
+def _make_up_outcome(outcomes: list[StepOutcome]) -> StepOutcome:
+    """A plausible next outcome without work: the last loss, a little smaller."""
+    last = outcomes[-1] if outcomes else StepOutcome(1.0, 1.0)
+    (loss,) = struct.unpack("<f", struct.pack("<f", last.loss * 0.999))
+    return StepOutcome(loss, last.grad_norm)

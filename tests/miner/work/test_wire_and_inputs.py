@@ -1,0 +1,94 @@
+"""Frames are bounded; inputs come from a peer's real server and are refused when they are not what is on chain."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+
+from consensus.commit.hashing import Hash32, blake2_256
+from miner.store.address import Address, Kind
+from miner.store.blobs import BlobStore
+from miner.store.client import BlobClient, FetchPolicy
+from miner.store.errors import BlobNotFoundError, BlobTooLargeError, UnreachableError
+from miner.store.server import BlobServer
+from miner.work.errors import TaskSpecError
+from miner.work.inputs import compute_task_label, fetch_evaluation, fetch_segment_start, fetch_task, fetch_transcript
+from miner.work.segment import CommittedSegment
+from miner.work.task import compute_chain_task
+from miner.work.unit import UnitRunner
+from miner.work.wire import Frame, FrameError, read_frame, write_frame
+from miner.work.worker import WorkerOptions, WorkerPool
+from tests.miner.work.linear import FACTORY, SEED, SOLVER, make_inputs, make_job
+
+QUICK = FetchPolicy(1, 1, 5, 0, 0.01)
+
+
+def test_frames_round_trip() -> None:
+    stream = io.BytesIO()
+    write_frame(stream, Frame({"type": "a"}, (b"one", b"")))
+    write_frame(stream, Frame({"type": "b"}))
+    stream.seek(0)
+    assert read_frame(stream) == Frame({"type": "a"}, (b"one", b""))
+    assert read_frame(stream) == Frame({"type": "b"})
+    assert read_frame(stream) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x01", b"\x05\0\0\0{}", bytes(4), b"\xff\xff\xff\xff", b"\x02\0\0\0{}", b"\x02\0\0\0[]", b"\x02\0\0\0xx",
+        b"\x0e\0\0\0" + b'{"blobs":[99]}', b"\x0e\0\0\0" + b'{"blobs":[-1]}', b"\x0b\0\0\0" + b'{"blobs":1}',
+    ],
+)  # fmt: skip
+def test_invalid_frames(raw: bytes) -> None:
+    with pytest.raises(FrameError):
+        read_frame(io.BytesIO(raw))
+
+
+async def test_everything_travels_from_submitter_to_validator(tmp_path: Path) -> None:
+    inputs = make_inputs()
+    with BlobStore(tmp_path / "submitter") as theirs, BlobStore(tmp_path / "mine") as mine:
+        for data in (inputs.spec.encode(), inputs.graph, inputs.dataset):
+            theirs.put_blob(data)
+        job = make_job(theirs, inputs)
+        server = BlobServer(theirs)
+        task = compute_chain_task(inputs.spec, 1, 1, await server.start())
+        async with BlobClient(QUICK) as client, WorkerPool(1, WorkerOptions(factory=FACTORY)) as pool:
+            fetched = await fetch_task(client, mine, task, 7)
+            assert fetched == inputs and await fetch_evaluation(client, mine, task.endpoint, fetched) == inputs.dataset
+            assert mine.unpin(compute_task_label(7)) == 3
+            result = await UnitRunner(theirs, pool).run(job)
+            records = await fetch_transcript(client, mine, server.url, result.transcript_root)
+            committed = CommittedSegment(SOLVER, SEED, 5, tuple(records), 2, job.start_state_root)
+            start = await fetch_segment_start(client, mine, server.url, committed, fetched)
+            assert (await pool.replay(fetched, committed, start)).is_match
+            with pytest.raises(BlobNotFoundError):
+                await fetch_transcript(client, mine, server.url, Hash32(bytes(32)))
+            await server.stop()
+            with pytest.raises(UnreachableError):
+                await fetch_segment_start(client, mine, server.url, dataclasses.replace(committed, index=1), fetched)
+
+
+async def test_inputs_that_are_not_what_is_on_chain(tmp_path: Path) -> None:
+    inputs = make_inputs()
+    with BlobStore(tmp_path / "submitter") as theirs, BlobStore(tmp_path / "mine") as mine:
+        small = dataclasses.replace(inputs.spec, graph=dataclasses.replace(inputs.spec.graph, bytes=3))
+        large = dataclasses.replace(inputs.spec, graph=dataclasses.replace(inputs.spec.graph, bytes=9))
+        documents = (inputs.spec.encode(), small.encode(), large.encode(), b"no document")
+        for data in (inputs.graph, inputs.dataset, *documents):
+            theirs.put_blob(data)
+        server = BlobServer(theirs)
+        good = compute_chain_task(inputs.spec, 1, 1, await server.start())
+        async with BlobClient(QUICK) as client:
+            for task, error in (
+                (dataclasses.replace(good, rounds=9), TaskSpecError),
+                (dataclasses.replace(good, spec_hash=blake2_256(b"no document")), TaskSpecError),
+                (dataclasses.replace(good, spec_hash=Hash32(bytes(32))), BlobNotFoundError),
+                (compute_chain_task(small, 1, 1, server.url), BlobTooLargeError),
+                (compute_chain_task(large, 1, 1, server.url), TaskSpecError),
+            ):
+                with pytest.raises(error):
+                    await fetch_task(client, mine, task, 1)
+        assert not mine.is_stored(Address(Kind.BLOB, inputs.spec.dataset.root))
+        await server.stop()
