@@ -1,0 +1,130 @@
+"""What the demo promises, checked on collected facts; pure functions, each returning a `Finding` with its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import chisquare
+
+MIN_P_VALUE = 0.01
+MIN_EPOCHS = 4
+
+
+@dataclass(frozen=True)
+class BlockFact:
+    """One finalised block as a watcher saw it on the operator's node.
+
+    `scheduled` is the Aura key that the parent's state names for `slot`; `sealer` the key whose signature the seal
+    really is (equal to `scheduled` when the signature verifies under it, else empty).
+    """
+
+    number: int
+    hash: str
+    state_root: str
+    slot: int
+    epoch: int
+    scheduled: str
+    sealer: str
+
+
+@dataclass(frozen=True)
+class EpochWork:
+    """Weight of each account in MACs (credits of the last epochs, decayed) that ruled the authors of `epoch`."""
+
+    epoch: int
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the summary: whether the promise held, in words and in figures."""
+
+    name: str
+    held: bool
+    text: str
+    figures: dict[str, object]
+
+
+def check_authors(blocks: Sequence[BlockFact], seen_by: Mapping[str, Mapping[int, tuple[str, str]]]) -> Finding:
+    """Every block sealed by its slot's key; all nodes agree on hash and state root of each finalised block.
+
+    `seen_by[node][number]` is (hash, state root) as that node reports it; a node imports nothing that did not pass
+    `Core_execute_block`. A node that lacks more than the last two blocks of the list fails the check.
+    """
+    wrong = [block.number for block in blocks if not block.scheduled or block.sealer != block.scheduled]
+    forks = [
+        (node, block.number)
+        for node, view in seen_by.items()
+        for block in blocks
+        if block.number in view and view[block.number] != (block.hash, block.state_root)
+    ]
+    missing = {node: sum(block.number not in view for block in blocks) for node, view in seen_by.items()}
+    held = bool(blocks) and not wrong and not forks and all(count <= 2 for count in missing.values())
+    text = (
+        f"{len(blocks)} finalised blocks: {len(blocks) - len(wrong)} sealed by their slot's key, "
+        f"{len(seen_by)} nodes re-executed them, {len(forks)} differences in hash or state root"
+    )
+    figures: dict[str, object] = {
+        "blocks": len(blocks), "wrong_author": wrong, "forks": forks, "missing": missing, "nodes": len(seen_by),
+    }  # fmt: skip
+    return Finding("blocks", held, text, figures)
+
+
+def check_shares(blocks: Sequence[BlockFact], works: Sequence[EpochWork], miners: Mapping[str, str]) -> Finding:
+    """Blocks of each honest miner (`miners`: name → Aura key) against its verified work, by Pearson's χ² over the
+    epochs whose schedule rests on work of at least one of them; needs p ≥ `MIN_P_VALUE`."""
+    by_epoch = Counter((block.epoch, block.sealer) for block in blocks)
+    observed = dict.fromkeys(miners, 0)
+    expected = dict.fromkeys(miners, 0.0)
+    epochs = []
+    for work in works:
+        weights = {name: work.weights.get(key, 0.0) for name, key in miners.items()}
+        total = sum(weights.values())
+        counts = {name: by_epoch[work.epoch, key] for name, key in miners.items()}
+        if total == 0 or sum(counts.values()) == 0:
+            continue
+        epochs.append(work.epoch)
+        for name in miners:
+            observed[name] += counts[name]
+            expected[name] += sum(counts.values()) * weights[name] / total
+    enough = len(miners) > 1 and all(value > 0 for value in expected.values())
+    p_value = float(chisquare(list(observed.values()), list(expected.values())).pvalue) if enough else 0.0
+    blocks_total = sum(observed.values())
+    shares = ", ".join(
+        f"{name} {observed[name]} of {blocks_total} blocks (work says {expected[name]:.1f})" for name in miners
+    )
+    text = f"{shares}; χ² p = {p_value:.3f} over epochs {epochs}"
+    figures: dict[str, object] = {"observed": observed, "expected": expected, "p": p_value, "epochs": epochs}
+    return Finding("shares", enough and p_value >= MIN_P_VALUE, text, figures)
+
+
+def check_cheater(caught: int, slashed: int, bond_left: int, slots_after: int, epochs_after: int) -> Finding:
+    """The cheater was caught by re-execution (`caught` mismatches), slashed (`slashed` plancks, `bond_left` still
+    bonded) and has no slot in the `epochs_after` ≥ 1 schedules written since."""
+    held = caught > 0 and slashed > 0 and slots_after == 0 and epochs_after > 0
+    text = (
+        f"cheater caught {caught} time(s) by sampled re-execution, {slashed / 10**12:,.0f} UNIT slashed, "
+        f"{bond_left / 10**12:,.0f} UNIT still bonded, {slots_after} slots in the {epochs_after} schedules since"
+    )
+    figures: dict[str, object] = {
+        "mismatches": caught, "slashed": slashed, "bond": bond_left, "slots_after": slots_after,
+        "schedules_after": epochs_after,
+    }  # fmt: skip
+    return Finding("cheater", held, text, figures)
+
+
+def check_model(first_loss: float, last_loss: float, state_root: str, source: str) -> Finding:
+    """Held-out loss in the plain PyTorch model, before training and with the final checkpoint fetched by its root."""
+    held = last_loss < first_loss
+    text = f"held-out loss {first_loss:.4f} → {last_loss:.4f} with checkpoint {state_root[:18]}… fetched from {source}"
+    figures: dict[str, object] = {
+        "first_loss": first_loss, "last_loss": last_loss, "state_root": state_root, "source": source,
+    }  # fmt: skip
+    return Finding("model", held, text, figures)
+
+
+def check_epochs(epochs: int) -> Finding:
+    """The run saw at least `MIN_EPOCHS` whole epochs."""
+    return Finding("epochs", epochs >= MIN_EPOCHS, f"{epochs} epochs (at least {MIN_EPOCHS})", {"epochs": epochs})

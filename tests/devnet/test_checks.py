@@ -1,0 +1,72 @@
+"""The demo's promises: each finding holds on good facts and fails on every kind of bad one."""
+
+from dataclasses import replace
+
+from devnet.checks import BlockFact, EpochWork, check_authors, check_cheater, check_epochs, check_model, check_shares
+
+KEYS = [("fast" if n % 4 else "slow") for n in range(40)]
+BLOCKS = [BlockFact(n, f"h{n}", f"s{n}", 100 + n, 2, key, key) for n, key in enumerate(KEYS)]
+    BlockFact(n, f"h{n}", f"s{n}", 100 + n, 2, "fast" if n % 4 else "slow", "fast" if n % 4 else "slow")
+    for n in range(40)
+]
+VIEW = {block.number: (block.hash, block.state_root) for block in BLOCKS}
+MINERS = {"fast miner": "fast", "slow miner": "slow"}
+
+
+def test_valid_authors() -> None:
+    assert check_authors(BLOCKS, {"a": VIEW, "b": VIEW}).held
+
+
+def test_invalid_author_of_one_block() -> None:
+    blocks = [*BLOCKS[:-1], replace(BLOCKS[-1], sealer="other")]
+    assert not check_authors(blocks, {"a": VIEW}).held
+
+
+def test_invalid_unsealed_block() -> None:
+    assert not check_authors([replace(BLOCKS[0], scheduled="", sealer="")], {"a": VIEW}).held
+
+
+def test_invalid_state_root_on_one_node() -> None:
+    assert not check_authors(BLOCKS, {"a": VIEW, "b": VIEW | {3: ("h3", "other")}}).held
+
+
+def test_lagging_node_at_and_past_the_bound() -> None:
+    two_short = {number: view for number, view in VIEW.items() if number < 38}
+    three_short = {number: view for number, view in VIEW.items() if number < 37}
+    assert check_authors(BLOCKS, {"a": two_short}).held
+    assert not check_authors(BLOCKS, {"a": three_short}).held
+
+
+def test_no_blocks_is_a_failure() -> None:
+    assert not check_authors([], {"a": {}}).held
+
+
+def test_valid_shares_follow_work() -> None:
+    finding = check_shares(BLOCKS, [EpochWork(2, {"fast": 3.0, "slow": 1.0})], MINERS)
+    assert finding.held and finding.figures["p"] == 1.0
+
+
+def test_invalid_shares_against_work() -> None:
+    assert not check_shares(BLOCKS, [EpochWork(2, {"fast": 1.0, "slow": 3.0})], MINERS).held
+
+
+def test_shares_without_work_fail() -> None:
+    assert not check_shares(BLOCKS, [EpochWork(2, {})], MINERS).held
+    assert not check_shares(BLOCKS, [EpochWork(2, {"fast": 1.0})], MINERS).held
+
+
+def test_cheater_needs_every_part() -> None:
+    assert check_cheater(1, 5, 0, 0, 1).held
+    for bad in ((0, 5, 0, 0, 1), (1, 0, 0, 0, 1), (1, 5, 0, 1, 1), (1, 5, 0, 0, 0)):
+        assert not check_cheater(*bad).held
+
+
+def test_model_must_improve() -> None:
+    assert check_model(2.3, 0.4, "ab", "url").held
+    assert not check_model(2.3, 2.3, "ab", "url").held
+    assert not check_model(2.3, float("nan"), "ab", "url").held
+
+
+def test_epochs_at_and_below_the_bound() -> None:
+    assert check_epochs(4).held
+    assert not check_epochs(3).held
