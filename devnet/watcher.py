@@ -1,4 +1,4 @@
-"""An observer that trusts no daemon: reads a node through substrate-interface and re-checks authors from the headers."""
+"""An observer that trusts no daemon: reads a node through substrate-interface, re-checks authors from headers."""
 
 from __future__ import annotations
 

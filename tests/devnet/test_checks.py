@@ -6,9 +6,6 @@ from devnet.checks import BlockFact, EpochWork, check_authors, check_cheater, ch
 
 KEYS = [("fast" if n % 4 else "slow") for n in range(40)]
 BLOCKS = [BlockFact(n, f"h{n}", f"s{n}", 100 + n, 2, key, key) for n, key in enumerate(KEYS)]
-    BlockFact(n, f"h{n}", f"s{n}", 100 + n, 2, "fast" if n % 4 else "slow", "fast" if n % 4 else "slow")
-    for n in range(40)
-]
 VIEW = {block.number: (block.hash, block.state_root) for block in BLOCKS}
 MINERS = {"fast miner": "fast", "slow miner": "slow"}
 
