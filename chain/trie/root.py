@@ -1,0 +1,14 @@
+"""Roots of lists: `ordered_trie_root`, the extrinsics root of a header."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chain.primitives.scale import encode_compact
+from chain.trie.node import StateVersion
+from chain.trie.trie import compute_trie_root
+
+
+def ordered_trie_root(values: Sequence[bytes], version: StateVersion) -> bytes:
+    """The root of the trie that maps the compact index of each value to the value."""
+    return compute_trie_root({encode_compact(i): value for i, value in enumerate(values)}, version)
