@@ -1,0 +1,134 @@
+"""The demo's network: an operator, miners, validators and a submitter as processes of this machine, over loopback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chain.identity import sr25519_from_uri
+from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port
+
+OPERATOR_URI = "//Alice"
+
+
+@dataclass(frozen=True)
+class MinerPlan:
+    """A miner of the devnet. `throttle` is the share of its speed that it uses, `cheat` the share of steps it skips."""
+
+    name: str
+    uri: str
+    throttle: float = 1.0
+    cheat: float = 0.0
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Who takes part; accounts must be endowed by the preset's genesis."""
+
+    preset: str
+    miners: tuple[MinerPlan, ...]
+    validators: tuple[tuple[str, str], ...]
+
+
+DEMO_PLAN = NetworkPlan(
+    preset="dev",
+    miners=(
+        MinerPlan("fast miner", "//Bob"),
+        MinerPlan("slow miner", "//Charlie", throttle=1 / 3),
+        MinerPlan("cheater", "//Dave", cheat=0.75),
+    ),
+    validators=(("validator 1", "//Eve"), ("validator 2", "//Ferdie")),
+)
+
+
+def call_rpc(port: int, method: str, *params: object) -> Any:
+    """Result of one JSON-RPC call over HTTP to a node on this machine; raises `DevnetError` with the node's words."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}", data=body, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        document = json.load(answer)
+    if "error" in document:
+        raise DevnetError(f"{method} failed: {document['error'].get('message')}")
+    return document["result"]
+
+
+class DemoNetwork:
+    """Starts the plan's processes in `folder`, each with data, log and ports of its own."""
+
+    def __init__(self, plan: NetworkPlan, folder: Path, group: ProcessGroup) -> None:
+        self.plan, self.folder, self.group = plan, folder, group
+        self.spec = folder / "chain-spec.json"
+        self.operator: ManagedProcess
+        self.miners: dict[str, ManagedProcess] = {}
+        self.validators: dict[str, ManagedProcess] = {}
+        self.bootnode = ""
+
+    def nodes(self) -> list[ManagedProcess]:
+        """Every process with an embedded node."""
+        return [self.operator, *self.miners.values(), *self.validators.values()]
+
+    def start_operator(self) -> None:
+        """Writes the chain spec and starts the operator's node; returns when it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "devnet.cli", "export-spec", "--preset", self.plan.preset]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise DevnetError(f"export-spec failed: {done.stderr.strip()[-800:]}")
+        self.spec.write_text(done.stdout)
+        ports = [find_free_port() for _ in range(3)]
+        arguments = ["--chain", str(self.spec), "--base-path", str(self.folder / "operator")]
+        arguments += ["--rpc-port", str(ports[0]), "--p2p-port", str(ports[1]), "--blob-port", str(ports[2])]
+        self.operator = ManagedProcess("operator", "devnet.cli", arguments, self.folder, ports[0], ports[2])
+        self.group.start(self.operator)
+        self.operator.wait_healthy()
+        self.bootnode = call_rpc(self.operator.rpc_port, "system_localListenAddresses")[0]
+
+    def start_workers(self) -> None:
+        """Starts miners and validators; returns when every embedded node answers."""
+        for miner in self.plan.miners:
+            extra = ["--throttle", str(miner.throttle)] if miner.throttle < 1 else []
+            extra += ["--cheat", str(miner.cheat)] if miner.cheat else []
+            self.miners[miner.name] = self._start_role(miner.name, "miner.cli.miner", miner.uri, extra)
+        for name, uri in self.plan.validators:
+            self.validators[name] = self._start_role(name, "miner.cli.validator", uri, [])
+        for process in [*self.miners.values(), *self.validators.values()]:
+            process.wait_healthy()
+
+    def post_task(self, model: str, shards: int, rounds: int, segments: int, steps: int) -> ManagedProcess:
+        """Starts the submitter: traces the model, posts the task, serves its inputs until it is stopped."""
+        port = find_free_port()
+        arguments = [
+            "task",
+            "post",
+            "--node",
+            self.operator.rpc_url,
+            "--key",
+            OPERATOR_URI,
+            "--model",
+            model,
+            "--serve",
+        ]
+        arguments += ["--model", model, "--shards", str(shards), "--rounds", str(rounds), "--segments", str(segments)]
+        arguments += ["--steps", str(steps), "--blob-port", str(port), "--base-path", str(self.folder / "submitter")]
+        process = ManagedProcess("submitter", "miner.cli.aipow", arguments, self.folder, 0, port)
+        return self.group.start(process)
+
+    def _start_role(self, name: str, module: str, uri: str, extra: list[str]) -> ManagedProcess:
+        slug = name.replace(" ", "-")
+        ports = [find_free_port() for _ in range(4)]
+        arguments = ["--chain", str(self.spec), "--bootnode", self.bootnode, "--key", uri]
+        arguments += ["--base-path", str(self.folder / slug), "--rpc-port", str(ports[0]), "--p2p-port", str(ports[1])]
+        arguments += ["--blob-port", str(ports[2]), "--metrics-port", str(ports[3]), *extra]
+        return self.group.start(ManagedProcess(slug, module, arguments, self.folder, ports[0], ports[2]))
+
+
+def account_of(uri: str) -> str:
+    """SS58 address of a development account."""
+    return sr25519_from_uri(uri).address
