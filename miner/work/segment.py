@@ -111,10 +111,14 @@ def run_segment(
     job: SegmentJob,
     pace: Pace | None = None,
     on_step: ProgressCallback | None = None,
+    start_root: Hash32 | None = None,
 ) -> SegmentResult:
-    """Executes a segment; raises `NonFiniteState` and whatever the executor raises."""
+    """Executes a segment; raises `NonFiniteState` and whatever the executor raises.
+
+    `start_root` saves a hashing when the caller has just computed the start state's root.
+    """
     pace = pace or Pace()
-    start_root = compute_state_root(start_state)
+    start_root = start_root or compute_state_root(start_state)
     state: dict[str, Array] = dict(start_state)
     outcomes: list[StepOutcome] = []
     first = record = job.previous_record
@@ -211,7 +215,7 @@ def replay_segment(
         return ReplayReport(False, False, False, None, time.monotonic() - started, "start state has another root")
     previous = compute_previous_record(committed.unit_seed, list(committed.records), committed.index, expected)
     job = SegmentJob(committed.unit_seed, committed.index, committed.steps, previous)
-    result = run_segment(executor, batches, start_state, job, on_step=on_step)
+    result = run_segment(executor, batches, start_state, job, on_step=on_step, start_root=expected)
     own = result.compute_record(committed.solver)
     different = [f for f in SegmentRecord.__dataclass_fields__ if getattr(own, f) != getattr(record, f)]
     state_committed = "start_state_root" not in different

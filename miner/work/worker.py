@@ -25,6 +25,7 @@ from miner.work.wire import Frame, FrameError, read_frame_async, write_frame_asy
 
 DEFAULT_FACTORY = "miner.work.execution:load_executor"
 STDERR_BYTES = 8192
+PIPE_BYTES = 2**22  # (= 4,194,304): a state comes in few large pieces
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Worker:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "miner.work.worker_main", env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
+            start_new_session=True, limit=PIPE_BYTES,
         )  # fmt: skip
         self._stderr.clear()
         self._stderr_task = asyncio.create_task(self._collect_stderr(self._process))

@@ -95,12 +95,12 @@ class WorkerProcess:
         executor, dataset = self._get_loaded(header["key"])
         pace = Pace(header["throttle"], header["skip_share"])
         previous = Hash32(bytes.fromhex(header["previous_record"]))
-        state = decode_tensors(frame.blobs[0])
+        state, root = decode_tensors(frame.blobs[0]), None
         for index in range(header["first_segment"], header["segments"]):
             job = SegmentJob(Hash32(bytes.fromhex(header["unit_seed"])), index, header["steps"], previous)
-            result = run_segment(executor, dataset, state, job, pace, self._make_progress(index))
+            result = run_segment(executor, dataset, state, job, pace, self._make_progress(index), root)
             self._send(describe_segment(result), encode_tensors(result.end_state))
-            state, previous = result.end_state, result.last_step_record
+            state, root, previous = result.end_state, result.end_state_root, result.last_step_record
 
     def _on_replay(self, frame: Frame) -> None:
         header = frame.header
