@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-import bip39
+import bip39  # type: ignore[import-untyped]
 import ed25519_zebra
 import sr25519
 from substrateinterface.utils.ss58 import ss58_encode

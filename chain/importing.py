@@ -1,0 +1,110 @@
+"""The import queue: the one way by which blocks enter the chain, whoever made them, and by which they become final.
+
+Each step runs on the chain thread; its consequences (pool, subscriptions, announces) are worked out here, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from chain.blockchain import Blockchain
+from chain.events import BestChanged, BlockFinalized, BlockImported, EventBus
+from chain.pool.service import BlockView, PoolService
+from chain.primitives import Block, Header
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class ChainThread:
+    """A thread of its own for all that executes or reads the chain: one call at a time, the loop never waits."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="chain")
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """The function's result, from the chain thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+    def close(self) -> None:
+        """Waits for the running call; no further ones are taken."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class ImportQueue:
+    """Imports and finalises, one after the other, and tells the pool and the event bus."""
+
+    def __init__(self, chain: Blockchain, thread: ChainThread, pool: PoolService, events: EventBus) -> None:
+        self._chain, self._thread, self._pool, self._events = chain, thread, pool, events
+        self._lock = asyncio.Lock()
+
+    async def import_block(self, block: Block) -> bool:
+        """Verifies, executes and stores a block; whether it was new. Raises what `Blockchain.import_block` raises."""
+        async with self._lock:
+            if await self._thread.run(self._chain.header, block.hash) is not None:
+                return False
+            before = self._chain.best
+            await self._thread.run(self._chain.import_block, block)
+            self._events.publish(BlockImported(block.header))
+            after = self._chain.best
+            if after.hash != before.hash:
+                await self._on_best(before, after)
+        return True
+
+    async def finalize(self, block_hash: bytes, justification: bytes | None) -> bool:
+        """Makes a block and its ancestors final; whether that was news."""
+        async with self._lock:
+            last, before = self._chain.finalized, self._chain.best
+            header = await self._thread.run(self._chain.header, block_hash)
+            if header is None or header.number <= last.number:
+                return False
+            await self._thread.run(self._chain.finalize, block_hash, justification)
+            hashes = await self._thread.run(self._path, last, header)
+            after = self._chain.best
+            if after.hash != before.hash:
+                await self._on_best(before, after)
+            self._pool.on_finalized(hashes)
+            self._events.publish(BlockFinalized(header, tuple(hashes)))
+        return True
+
+    async def _on_best(self, before: Header, after: Header) -> None:
+        enacted, retracted = await self._thread.run(self._route, before, after)
+        self._events.publish(
+            BestChanged(after, tuple(view.hash for view in enacted), tuple(view.hash for view in retracted))
+        )
+        await self._pool.on_best_changed(enacted, retracted)
+
+    def _route(self, before: Header, after: Header) -> tuple[list[BlockView], list[BlockView]]:
+        """(enacted, retracted), both oldest first, between two best blocks."""
+        enacted: list[BlockView] = []
+        retracted: list[BlockView] = []
+        old, new = before, after
+        while old.hash != new.hash:
+            if new.number >= old.number:
+                enacted.append(self._view(new))
+                new = self._parent(new)
+            else:
+                retracted.append(self._view(old))
+                old = self._parent(old)
+        return enacted[::-1], retracted[::-1]
+
+    def _path(self, last: Header, header: Header) -> list[bytes]:
+        hashes: list[bytes] = []
+        while header.number > last.number:
+            hashes.append(header.hash)
+            header = self._parent(header)
+        return hashes[::-1]
+
+    def _parent(self, header: Header) -> Header:
+        parent = self._chain.header(header.parent_hash)
+        if parent is None:
+            raise RuntimeError(f"parent of stored block #{header.number} is missing")
+        return parent
+
+    def _view(self, header: Header) -> BlockView:
+        return BlockView(header.hash, header.number, self._chain.body(header.hash) or ())
