@@ -69,14 +69,7 @@ class BlobClient:
         Raises `BlobNotFoundError` (404), `BlobTooLargeError`, `BlobMismatchError`, `EndpointError`, `BadAnswerError`,
         `UnreachableError` (no complete answer after all retries). Nothing about the peer is trusted afterwards.
         """
-        url = f"{verify_endpoint(endpoint)}/{address}"
-        received = bytearray()
-        try:
-            async with asyncio.timeout(self._policy.total_seconds):
-                await self._fetch_with_retries(url, address, max_bytes, received)
-        except TimeoutError as error:
-            raise UnreachableError(url, f"not complete after {self._policy.total_seconds} s") from error
-        data = bytes(received)
+        data = await self._download(endpoint, address, max_bytes)
         await asyncio.to_thread(verify_bytes, address, data)
         return data
 
@@ -88,8 +81,19 @@ class BlobClient:
             if pin is not None:
                 store.pin(address, pin)
             return
-        data = await self.fetch(endpoint, address, max_bytes)
+        data = await self._download(endpoint, address, max_bytes)
         await asyncio.to_thread(store.put_verified, address, data, pin)
+
+    async def _download(self, endpoint: str, address: Address, max_bytes: int) -> bytes:
+        """The bytes that a peer gives, not verified yet."""
+        url = f"{verify_endpoint(endpoint)}/{address}"
+        received = bytearray()
+        try:
+            async with asyncio.timeout(self._policy.total_seconds):
+                await self._fetch_with_retries(url, address, max_bytes, received)
+        except TimeoutError as error:
+            raise UnreachableError(url, f"not complete after {self._policy.total_seconds} s") from error
+        return bytes(received)
 
     async def _fetch_with_retries(self, url: str, address: Address, max_bytes: int, received: bytearray) -> None:
         reason = "no attempt made"
