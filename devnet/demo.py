@@ -1,4 +1,4 @@
-"""The main job: a network on this machine trains a model, earns its blocks with it, catches a cheater, and proves it."""
+"""The main job: a network on this machine trains a model, earns its blocks with it, catches a cheater, proves it."""
 
 from __future__ import annotations
 
