@@ -9,11 +9,11 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.errors import PeerFault
 from chain.network.errors import RequestFailed
-from chain.network.events import NetworkEvent
+from chain.network.events import BlockAnnounced, NetworkEvent
 from chain.network.messages import BlockData, BlockRequest, Handshake, encode_response
 from chain.network.provider import BlockProvider, ResponseBuilder
 
@@ -126,6 +126,10 @@ class Bridge:
         event = await self._queue.get()
         with self._lock:
             self._waiting_events -= 1
+        if isinstance(event, BlockAnnounced) and event.announce.is_best and event.peer in self.peers:
+            header = event.announce.header
+            known = self.peers[event.peer]
+            self.peers[event.peer] = replace(known, best_number=header.number, best_hash=header.hash)
         return event
 
     def _submit(self, command: Command, force: bool = False) -> bool:

@@ -106,10 +106,8 @@ class NetworkService:
 
     async def start(self) -> None:
         """Starts the libp2p thread and listens; raises ListenFailed, BadAddress, TimeoutError."""
-        from chain.network.host import run_host  # libp2p is imported in the thread: it takes seconds
-
         ready = self._bridge.open(asyncio.get_running_loop())
-        self._thread = threading.Thread(target=run_host, args=(self.config, self._bridge), name="libp2p", daemon=True)
+        self._thread = threading.Thread(target=_run_thread, args=(self.config, self._bridge), name="libp2p", daemon=True)
         self._thread.start()
         self._peer_id, self._addresses = await asyncio.wait_for(ready, START_TIMEOUT)
 
@@ -198,6 +196,16 @@ class NetworkService:
         """All events from now on; ends only by cancellation."""
         while True:
             yield await self._bridge.next_event()
+
+
+def _run_thread(config: NetworkConfig, bridge: Bridge) -> None:
+    """Imports libp2p (it takes seconds, so not on the node's thread) and runs the host."""
+    try:
+        from chain.network.host import run_host
+    except Exception as error:
+        bridge.failed(error)
+        raise
+    run_host(config, bridge)
 
 
 def verify_response(request: BlockRequest, blocks: list[BlockData], peer: str) -> None:

@@ -1,0 +1,99 @@
+"""Our side of one peer: an outgoing substream per notification protocol, each with a bounded queue."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.peer.id import ID
+
+from chain.errors import PeerFault
+from chain.network.bridge import Gossip
+from chain.network.framing import FrameReader
+from chain.network.messages import MAX_HANDSHAKE_BYTES, Handshake, frame
+
+if TYPE_CHECKING:
+    from chain.network.host import Host
+
+logger = logging.getLogger(__name__)
+
+QUEUE = 256  # messages waiting for one peer on one protocol; more are dropped
+WRITE_TIMEOUT = 10.0  # seconds
+REOPEN_FIRST, REOPEN_MAX = 0.3, 10.0  # seconds between two tries to open a substream
+
+
+class PeerLink:
+    """Keeps the three notification substreams to a peer open while the connection lasts."""
+
+    def __init__(self, host: Host, peer_id: ID) -> None:
+        self.peer_id = peer_id
+        self.handshake: Handshake | None = None
+        self.requests = trio.Semaphore(2)  # block requests under way to this peer
+        self._host = host
+        self._scope = trio.CancelScope()
+        self._queues = {
+            kind: trio.open_memory_channel[bytes](QUEUE) for kind in ("announce", "transactions", "grandpa")
+        }
+
+    def send(self, gossip: Gossip) -> bool:
+        """Queues a message; False when it is dropped because the peer is too slow."""
+        try:
+            self._queues[gossip.protocol][0].send_nowait(gossip.message)
+        except trio.WouldBlock:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Ends all of it."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Serves the substreams until `close`."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for kind in self._queues:
+                    nursery.start_soon(self._keep_open, kind)
+
+    async def _keep_open(self, kind: str) -> None:
+        delay = REOPEN_FIRST
+        while True:
+            stream: INetStream | None = None
+            try:
+                with trio.fail_after(WRITE_TIMEOUT):
+                    stream = await self._host.open_stream(self.peer_id, kind)
+                    await stream.write(frame(self._host.our_handshake(kind)))
+                    answer = await FrameReader(stream, self.peer_id.to_base58()).frame(MAX_HANDSHAKE_BYTES, "handshake")
+                if kind == "announce":
+                    self._host.on_handshake(self.peer_id.to_base58(), answer)
+                delay = REOPEN_FIRST
+                await self._pump(stream, kind)
+            except PeerFault as error:
+                self._host.fault(self.peer_id.to_base58(), error)
+            except Exception as error:
+                logger.debug("%s substream to %s: %r", kind, self.peer_id, error)
+            finally:
+                if stream is not None:
+                    with trio.move_on_after(1.0, shield=True):
+                        await stream.reset()
+            await trio.sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(delay * 2, REOPEN_MAX)
+
+    async def _pump(self, stream: INetStream, kind: str) -> None:
+        """Writes what is queued; ends when the peer closes its side or is too slow."""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                try:
+                    while await stream.read(1):
+                        pass  # nothing is said on this side after the handshake
+                except Exception as error:
+                    logger.debug("%s substream to %s ended: %r", kind, self.peer_id, error)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            async for message in self._queues[kind][1]:
+                with trio.fail_after(WRITE_TIMEOUT):
+                    await stream.write(frame(message))
