@@ -1,0 +1,46 @@
+"""E6: operations that only move or pick values; exact by nature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from consensus.exact.errors import IndexOutOfRange, NonFiniteState
+
+Array = npt.NDArray[Any]
+
+
+def _ordered(bits: Array) -> Array:
+    """Map f32 bit patterns (int32) to integers in the order of the values, −0 under +0; its own inverse."""
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+
+
+def amax(values: Array, axes: tuple[int, ...]) -> Array:
+    """Largest value over ``axes`` (kept as 1), with −0 < +0. −inf is legal; NaN and +inf raise `NonFiniteState`."""
+    if np.isnan(values).any() or np.isposinf(values).any():
+        raise NonFiniteState("amax")
+    keys = _ordered(np.ascontiguousarray(values).view(np.int32))
+    return np.asarray(_ordered(keys.max(axis=axes, keepdims=True)).view(np.float32))
+
+
+def take_rows(table: Array, index: Array) -> Array:
+    """Rows of ``table`` (R × …) at int64 ``index`` of any shape; raises `IndexOutOfRange`."""
+    if index.min() < 0 or index.max() >= table.shape[0]:
+        raise IndexOutOfRange("take_rows", table.shape[0])
+    return np.asarray(table[index])
+
+
+def pick(values: Array, index: Array) -> Array:
+    """One element per row of the last axis: values (… × C), int64 index (… × 1); raises `IndexOutOfRange`."""
+    if index.min() < 0 or index.max() >= values.shape[-1]:
+        raise IndexOutOfRange("pick", values.shape[-1])
+    return np.take_along_axis(values, index, axis=-1)
+
+
+def slice_axis(values: Array, axis: int, start: int, stop: int, step: int) -> Array:
+    """values[start:stop:step] along one axis; 0 ≤ start < stop ≤ size, step ≥ 1."""
+    selection = [slice(None)] * values.ndim
+    selection[axis] = slice(start, stop, step)
+    return values[tuple(selection)]
