@@ -54,7 +54,7 @@ _ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 
 
 def _horner(coefficients: tuple[np.float32, ...], x: Array) -> Array:
-    result = np.full_like(x, coefficients[0])
+    result: Array = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
         result = result * x
         result = result + coefficient
@@ -89,7 +89,7 @@ def exp(x: Array) -> Array:
 
 
 def log(x: Array) -> Array:
-    """Natural logarithm. log(±0) = −inf, log(+inf) = +inf, a negative argument gives NaN; subnormals are exact inputs."""
+    """Natural logarithm; log(±0) = −inf, log(+inf) = +inf, negative arguments give NaN, subnormals are exact."""
     with np.errstate(all="ignore"):
         x = np.ascontiguousarray(x)
         legal = (x > 0) & (x < np.float32(np.inf))
