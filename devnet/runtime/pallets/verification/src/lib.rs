@@ -35,6 +35,7 @@ pub mod pallet {
     use codec::Encode;
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
+    use pallet_beacon::{BeaconInfo, OnRotation};
     use pallet_stakes::{Balance, BlockNumber, Obligations, Role, SlashReason, StakeProvider};
     use pallet_tasks::{
         agenda::{Agenda, AgendaCursor, Queue, QueueBounds},
@@ -57,7 +58,7 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> + pallet_tasks::Config {
         /// The beacon's clock.
-        type Beacon: BeaconClock;
+        type Beacon: BeaconInfo<Self::AccountId>;
         /// Most units drawn in one block; the rest follows in the next.
         #[pallet::constant]
         type MaxDrawsPerBlock: Get<u32>;
@@ -374,7 +375,7 @@ pub mod pallet {
         ) -> DispatchResult {
             let solver = ensure_signed(origin)?;
             ensure!(!Transcripts::<T>::contains_key(transcript_root), Error::<T>::DuplicateTranscript);
-            let epoch = Self::draw_epoch();
+            let epoch = T::Beacon::draw_epoch();
             let attempt = TasksPallet::<T>::submit_unit(
                 task,
                 unit,
@@ -475,22 +476,6 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
-        /// To be called at the rotation that closes epoch `closed`, with the seed made there: draws the units that are due.
-        pub fn on_rotation(closed: EpochIndex, seed: H256) -> Weight {
-            LastSeed::<T>::put((closed, seed));
-            Self::process_draws()
-        }
-
-        /// The first epoch whose outcome nobody can know yet.
-        fn draw_epoch() -> EpochIndex {
-            let epoch = T::Beacon::epoch();
-            if T::Beacon::is_commit_open() {
-                epoch
-            } else {
-                epoch.saturating_add(1)
-            }
-        }
-
         /// Solver and submission of a unit that is `Submitted`.
         fn submission_of(task: TaskId, unit: UnitIndex) -> Option<(T::AccountId, Submission)> {
             match pallet_tasks::Units::<T>::get(task, unit).state {
@@ -594,7 +579,7 @@ pub mod pallet {
             if draws >= MAX_DRAWS {
                 return Self::relist(task, unit, RelistReason::NotDecided);
             }
-            let epoch = Self::draw_epoch().max(not_before);
+            let epoch = T::Beacon::draw_epoch().max(not_before);
             DueDraws::<T>::push(DueDraw { epoch, task, unit, attempt, draws });
             Self::deposit_event(Event::Redrawn { task, unit, epoch });
         }
@@ -736,6 +721,14 @@ pub mod pallet {
             if let Some(child) = child.filter(|child| Watches::<T>::contains_key(task, child)) {
                 Self::schedule(Timer::Watch(task, child), now);
             }
+        }
+    }
+
+    impl<T: Config> OnRotation for Pallet<T> {
+        /// Draws the units that are due at the end of epoch `ended` with the seed made there.
+        fn on_rotation(ended: EpochIndex, seed: [u8; 32]) -> Weight {
+            LastSeed::<T>::put((ended, H256(seed)));
+            Self::process_draws()
         }
     }
 

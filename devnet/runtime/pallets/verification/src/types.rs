@@ -1,4 +1,4 @@
-//! Types of the verification pallet and the trait through which it sees the beacon.
+//! Types of the verification pallet, and the rule by which a duty is decided.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -213,14 +213,6 @@ impl VerificationParams {
         let all = (0..self.verifiers.min(MAX_VERIFIERS)).fold(one, |all, _| all.saturating_mul(share).div_ceil(one));
         u128::from(self.challenge_ppm).saturating_mul(one.saturating_sub(all))
     }
-}
-
-/// What verification must know of the beacon.
-pub trait BeaconClock {
-    /// The current epoch.
-    fn epoch() -> EpochIndex;
-    /// Whether commitments to the current epoch's randomness are still taken, so that nobody can know its outcome.
-    fn is_commit_open() -> bool;
 }
 
 /// Where a finished verification leads.
