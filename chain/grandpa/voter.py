@@ -1,0 +1,402 @@
+"""The voter: a pure state machine. Blocks, messages and ticks go in; messages and finalisations come out.
+
+A round: every voter prevotes the best block (that contains the last round's estimate and does not pass an authority
+change), precommits the prevote-GHOST once more than two thirds of the weight stand behind it, and finalises what more
+than two thirds of the precommits share. The next round begins when nothing more can come of this one; late votes of
+the round before are still counted. A missing voter delays nothing while more than two thirds of the weight are there.
+
+Simpler than `finality-grandpa`: no primary's proposal is sent (peers' are ignored); who fell behind catches up by
+commits and justifications, not by CatchUp messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chain.errors import JustificationInvalid
+from chain.grandpa.authorities import AuthoritySet, AuthorityState
+from chain.grandpa.errors import MalformedJustification, VoteInvalid
+from chain.grandpa.justification import JustificationInput, verify_justification, verify_signature
+from chain.grandpa.messages import (
+    Commit,
+    CommitMessage,
+    Justification,
+    Kind,
+    Neighbor,
+    SignedVote,
+    Vote,
+    VoteMessage,
+    localized_payload,
+)
+from chain.grandpa.round import Round
+from chain.grandpa.tree import BlockTree
+from chain.primitives import Header
+
+REBROADCAST = 1.0  # seconds between two sendings of our votes while a round does not end
+PATIENCE = 1.0  # seconds to wait for better prevotes when their GHOST brings nothing new
+STALLED = 3.0  # seconds without an end of the round until votes of higher rounds make us skip to them
+MAX_BUFFERED = 2_048  # votes kept for later rounds, sets, and blocks not imported yet
+AHEAD = 64  # rounds that a buffered vote may lie ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An ed25519 authority key: its public part and how it signs."""
+
+    public: bytes
+    sign: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """Our own votes of a round; stored before they are sent, so that a restart never votes twice."""
+
+    set_id: int
+    round: int
+    prevote: SignedVote | None = None
+    precommit: SignedVote | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Send to all peers (but `exclude`)."""
+
+    message: VoteMessage | CommitMessage | Neighbor
+    exclude: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send to one peer."""
+
+    peer: str
+    message: CommitMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """Blocks up to this one are final; `justification` proves it."""
+
+    header: Header
+    justification: Justification
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Store this before the Broadcast that follows is sent."""
+
+    voted: Voted
+
+
+Action = Broadcast | Send | Finalize | Remember
+
+
+class Voter:
+    """Votes with `signer` (or only watches, without one), from the finalised block `base` on.
+
+    All methods return what is to be done, in order. Times are seconds of any steady clock.
+    """
+
+    def __init__(
+        self, base: Header, state: AuthorityState, now: float, signer: Signer | None = None, voted: Voted | None = None
+    ) -> None:
+        self.tree = BlockTree(base, state)
+        self.finalized = base
+        self._signer = signer
+        self._voted = voted or Voted(0, 0)
+        self._best = base.hash
+        self._buffer: dict[tuple[int, int, SignedVote], None] = {}
+        self._commits: dict[int, CommitMessage] = {}
+        self._previous: Round | None = None
+        self._sent_at = now
+        self._progress_at = now
+        start = self._voted.round if self._voted.set_id == state.current.set_id and self._voted.round else 1
+        self.round = Round(start, state.current, base.hash, now)
+        for signed in (self._voted.prevote, self._voted.precommit):
+            if signed is not None and self._voted.set_id == state.current.set_id:
+                self.round.add(signed)
+
+    @property
+    def authorities(self) -> AuthoritySet:
+        """The set that votes now."""
+        return self.round.authorities
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether our key is in the current set."""
+        return self._signer is not None and self._signer.public in self.authorities.weights
+
+    # ---- inputs
+
+    def on_block(self, header: Header, now: float) -> list[Action]:
+        """A block was imported."""
+        return self._replay(now) if self.tree.add(header) else []
+
+    def on_best(self, block_hash: bytes, now: float) -> list[Action]:
+        """The best block changed (it was given to on_block before)."""
+        if block_hash in self.tree:
+            self._best = block_hash
+        return self._advance(now)
+
+    def on_tick(self, now: float) -> list[Action]:
+        """To be called a few times a second."""
+        actions = self._skip_ahead(now) + self._advance(now)
+        if now - self._sent_at >= REBROADCAST:
+            self._sent_at = now
+            actions += self._own_votes()
+            actions.append(Broadcast(Neighbor(self.round.number, self.authorities.set_id, self.finalized.number)))
+        return actions
+
+    def on_vote(self, message: VoteMessage, now: float, peer: str | None = None) -> list[Action]:
+        """A vote from a peer; relayed when it is new; raises VoteInvalid."""
+        if message.signed.vote.kind is Kind.PRIMARY_PROPOSE or self._is_past(message.set_id, message.round):
+            return []
+        key = (message.set_id, message.round, message.signed)
+        if self._round_of(message) is None or message.signed.vote.target_hash not in self.tree:
+            is_near = message.set_id <= self.authorities.set_id + 1 and message.round <= self.round.number + AHEAD
+            if is_near and key not in self._buffer and len(self._buffer) < MAX_BUFFERED:
+                self._buffer[key] = None
+            return []
+        if not self._add_vote(message):
+            return []
+        return [Broadcast(message, peer), *self._advance(now)]
+
+    def on_commit(self, message: CommitMessage, now: float, peer: str | None = None) -> list[Action]:
+        """A commit from a peer; finalises and is relayed when it is news; raises JustificationInvalid."""
+        target = message.commit.target_hash
+        if message.set_id != self.authorities.set_id or message.commit.target_number <= self.finalized.number:
+            return []
+        if target not in self.tree or any(one.vote.target_hash not in self.tree for one in message.commit.precommits):
+            return []
+        proof = Justification(message.round, message.commit, self._ancestries(message.commit))
+        return [*self._accept(proof, now), Broadcast(message, peer)]
+
+    def on_justification(self, proof: Justification, now: float) -> list[Action]:
+        """A proof that came with a block; raises JustificationInvalid. Nothing if it is old or too early for us."""
+        target = proof.commit.target_hash
+        if proof.commit.target_number <= self.finalized.number or target not in self.tree:
+            return []
+        if self.tree.set_id_for(target) != self.authorities.set_id:
+            return []
+        return self._accept(proof, now)
+
+    def on_neighbor(self, message: Neighbor, peer: str) -> list[Action]:
+        """Where a peer stands: one that is behind gets the commit that helps it."""
+        if message.finalized_number + 2 >= self.finalized.number and message.set_id >= self.authorities.set_id:
+            return []
+        commit = self._commits.get(message.set_id)
+        return [Send(peer, commit)] if commit and commit.commit.target_number > message.finalized_number else []
+
+    def next_change(self) -> Header | None:
+        """The block on the best chain that ends the current set, if it is known: ask for its justification if late."""
+        path = self.tree.path_up(self._best, self.finalized.hash) or []
+        for block_hash in reversed(path):
+            if self.tree.state_after(block_hash).current.set_id != self.authorities.set_id:
+                return self.tree.header(block_hash)
+        return None
+
+    # ---- votes
+
+    def _round_of(self, message: VoteMessage) -> Round | None:
+        for one in (self.round, self._previous):
+            if one and one.number == message.round and one.authorities.set_id == message.set_id:
+                return one
+        return None
+
+    def _is_past(self, set_id: int, number: int) -> bool:
+        return (set_id, number) < (self.authorities.set_id, self.round.number - 1)
+
+    def _add_vote(self, message: VoteMessage) -> bool:
+        where, signed = self._round_of(message), message.signed
+        if where is None or not where.is_new(signed):
+            return False
+        if signed.voter not in where.authorities.weights:
+            raise VoteInvalid(f"0x{signed.voter.hex()} is not in set {message.set_id}")
+        if self.tree.header(signed.vote.target_hash).number != signed.vote.target_number:
+            raise VoteInvalid(f"0x{signed.voter.hex()} votes for a block under a wrong number")
+        if not verify_signature(signed, message.round, message.set_id):
+            raise VoteInvalid(f"the signature of 0x{signed.voter.hex()} fails for round {message.round}")
+        where.add(signed)
+        return True
+
+    def _replay(self, now: float) -> list[Action]:
+        """Takes what has become usable out of the buffer."""
+        actions: list[Action] = []
+        for set_id, number, signed in list(self._buffer):
+            message = VoteMessage(number, set_id, signed)
+            usable = self._round_of(message) is not None and signed.vote.target_hash in self.tree
+            if usable or self._is_past(set_id, number):
+                del self._buffer[set_id, number, signed]
+            try:
+                if usable and self._add_vote(message):
+                    actions.append(Broadcast(message))
+            except VoteInvalid:
+                continue
+        return actions
+
+    def _cast(self, kind: Kind, target: Header) -> list[Action]:
+        number, set_id = self.round.number, self.authorities.set_id
+        if self._signer is None or (self._voted.set_id, self._voted.round) > (set_id, number):
+            return []
+        vote = Vote(kind, target.hash, target.number)
+        signature = self._signer.sign(localized_payload(vote, number, set_id))
+        signed = SignedVote(vote, signature, self._signer.public)
+        if (self._voted.set_id, self._voted.round) != (set_id, number):
+            self._voted = Voted(set_id, number)
+        self._voted = replace(self._voted, **{"prevote" if kind is Kind.PREVOTE else "precommit": signed})
+        self.round.add(signed)
+        return [Remember(self._voted), Broadcast(VoteMessage(number, set_id, signed))]
+
+    def _own_votes(self) -> list[Action]:
+        if self._signer is None:
+            return []
+        mine = self._signer.public
+        return [
+            Broadcast(VoteMessage(one.number, one.authorities.set_id, signed))
+            for one in (self._previous, self.round)
+            if one is not None
+            for kind in (Kind.PREVOTE, Kind.PRECOMMIT)
+            for signed in one.tally(kind).get(mine, [])
+        ]
+
+    # ---- rounds
+
+    def _advance(self, now: float) -> list[Action]:
+        """Votes, finalises and begins rounds until nothing more is to be done."""
+        actions: list[Action] = []
+        while True:
+            step = self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
+            step = step or self._prevote() or self._precommit(now) or self._next_round(now)
+            if step is None:
+                return actions
+            actions += step
+
+    def _finalize_from(self, where: Round | None, now: float) -> list[Action] | None:
+        if where is None or where.authorities.set_id != self.authorities.set_id:
+            return None
+        target = where.ghost(Kind.PRECOMMIT, self.tree, self.finalized.hash)
+        if target is None or target == self.finalized.hash:
+            return None
+        proof = where.justification(target, self.tree)
+        message = CommitMessage(where.number, where.authorities.set_id, proof.commit)
+        actions = self._finalized(proof, now)
+        return [*actions, Broadcast(message)] if self._signer is not None else actions
+
+    def _voting_target(self) -> Header:
+        """The best block that builds on the estimate and is finalised by the current set."""
+        if not self.tree.is_descendant(self._best, self.round.estimate):
+            return self.tree.header(self.round.estimate)
+        header = self.tree.header(self._best)
+        while header.number > self.finalized.number and self.tree.set_id_for(header.hash) != self.authorities.set_id:
+            header = self.tree.header(header.parent_hash)
+        return header
+
+    def _prevote(self) -> list[Action] | None:
+        if not self.is_voter or self._signer is None or self._signer.public in self.round.prevotes:
+            return None
+        target = self._voting_target()
+        if target.number <= self.finalized.number:
+            return None
+        return self._cast(Kind.PREVOTE, target) or None
+
+    def _precommit(self, now: float) -> list[Action] | None:
+        if not self.is_voter or self._signer is None or self._signer.public in self.round.precommits:
+            return None
+        if self._signer.public not in self.round.prevotes:
+            return None
+        ghost = self.round.ghost(Kind.PREVOTE, self.tree, self.finalized.hash)
+        if ghost is None or not self.tree.is_descendant(ghost, self._floor()):
+            return None
+        if ghost == self.finalized.hash and now - self.round.started < PATIENCE:
+            return None
+        return self._cast(Kind.PRECOMMIT, self.tree.header(ghost)) or None
+
+    def _floor(self) -> bytes:
+        """The estimate, or the finalised block where that has overtaken it."""
+        estimate = self.round.estimate
+        return estimate if self.tree.is_descendant(estimate, self.finalized.hash) else self.finalized.hash
+
+    def _next_round(self, now: float) -> list[Action] | None:
+        mine = self._signer.public if self._signer is not None and self.is_voter else None
+        if mine is not None and mine not in self.round.precommits:
+            return None
+        outcome = self.round.outcome(self.tree, self.finalized.hash)
+        if outcome is None or not outcome[1]:
+            return None
+        self._begin(self.round.number + 1, outcome[0], now)
+        return self._replay(now)
+
+    def _begin(self, number: int, estimate: bytes, now: float) -> None:
+        self._previous = self.round if self.round.number == number - 1 else None
+        self.round = Round(number, self.authorities, estimate, now)
+        self._progress_at = now
+
+    def _skip_ahead(self, now: float) -> list[Action]:
+        """Joins the highest round in which more than a third of the weight votes, if ours has stood still."""
+        if now - self._progress_at < STALLED:
+            return []
+        weights = self.authorities.weights
+        rounds: dict[int, set[bytes]] = {}
+        for set_id, number, signed in self._buffer:
+            if set_id == self.authorities.set_id and number > self.round.number and signed.voter in weights:
+                if verify_signature(signed, number, set_id):
+                    rounds.setdefault(number, set()).add(signed.voter)
+        needed = self.authorities.total - self.authorities.threshold + 1
+        reached = [number for number, voters in rounds.items() if self.round.weight_of(voters) >= needed]
+        if not reached:
+            return []
+        self._begin(max(reached), self._floor(), now)
+        return self._replay(now)
+
+    # ---- finality
+
+    def _ancestries(self, commit: Commit) -> tuple[Header, ...]:
+        found: dict[bytes, None] = {}
+        for signed in commit.precommits:
+            path = self.tree.path_up(signed.vote.target_hash, commit.target_hash)
+            found.update(dict.fromkeys(path or []))
+        return tuple(self.tree.header(one) for one in found)
+
+    def _accept(self, proof: Justification, now: float) -> list[Action]:
+        header = self.tree.header(proof.commit.target_hash)
+        if self.tree.set_id_for(header.hash) != self.authorities.set_id:
+            raise MalformedJustification(f"block #{header.number} is not finalised by set {self.authorities.set_id}")
+        verify_justification(JustificationInput(proof, header.hash, header.number, self.authorities))
+        if not self.tree.is_descendant(header.hash, self.finalized.hash):
+            raise JustificationInvalid(f"#{header.number} is not on the chain of the finalised #{self.finalized.number}")
+        set_id = self.authorities.set_id
+        actions = self._finalized(proof, now)
+        if self.authorities.set_id == set_id and proof.round >= self.round.number:
+            self._begin(proof.round + 1, self._estimate_of(proof), now)
+            actions += self._replay(now)
+        return actions + self._advance(now)
+
+    def _estimate_of(self, proof: Justification) -> bytes:
+        """The highest block that the proof's round may still finalise, as far as the proof shows."""
+        seen = Round(proof.round, self.authorities, proof.commit.target_hash, 0.0)
+        for signed in proof.commit.precommits:
+            seen.add(replace(signed, vote=replace(signed.vote, kind=Kind.PREVOTE)))
+            seen.add(signed)
+        outcome = seen.outcome(self.tree, proof.commit.target_hash)
+        return outcome[0] if outcome is not None else proof.commit.target_hash
+
+    def _finalized(self, proof: Justification, now: float) -> list[Action]:
+        header = self.tree.header(proof.commit.target_hash)
+        self.finalized, self._progress_at = header, now
+        self._commits[self.authorities.set_id] = CommitMessage(proof.round, self.authorities.set_id, proof.commit)
+        for old in sorted(self._commits)[:-32]:
+            del self._commits[old]
+        self.tree.prune(header)
+        if not self.tree.is_descendant(self._best, header.hash):
+            self._best = header.hash
+        for one in (self.round, self._previous):
+            if one is not None and not self.tree.is_descendant(one.estimate, header.hash):
+                one.estimate = header.hash
+        state = self.tree.state_after(header.hash)
+        actions: list[Action] = [Finalize(header, proof)]
+        if state.current.set_id != self.authorities.set_id:
+            self._previous = None
+            self.round = Round(1, state.current, header.hash, now)
+            actions += self._replay(now)
+        return actions
