@@ -30,7 +30,7 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use super::*;
     use crate::schedule::*;
-    use alloc::vec::Vec;
+    use alloc::{collections::BTreeMap, vec::Vec};
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use pallet_beacon::{BeaconInfo, EpochIndex, OnRotation};
@@ -90,7 +90,7 @@ pub mod pallet {
     pub type CreditEpochs<T: Config> =
         StorageValue<_, BoundedVec<EpochIndex, ConstU32<{ MAX_DECAY_EPOCHS + 1 }>>, ValueQuery>;
 
-    /// Number of epochs so far in which work was finalised.
+    /// Number of rotations so far that found work.
     #[pallet::storage]
     pub type WorkEpochs<T: Config> = StorageValue<_, u32, ValueQuery>;
 
@@ -98,7 +98,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Schedule<T: Config> = StorageValue<_, EpochSchedule<T::AccountId>, ValueQuery>;
 
-    /// The network's difficulty: weight (decayed MACs) behind one slot of a miner; 0 without work.
+    /// The network's difficulty: decayed MACs behind one earned slot; 0 without work.
     #[pallet::storage]
     pub type CreditsPerSlot<T: Config> = StorageValue<_, u64, ValueQuery>;
 
@@ -232,11 +232,11 @@ pub mod pallet {
                 Pallet::<T>::own(account, AuthorKeys { aura: aura.clone(), grandpa: grandpa.clone() });
             }
             Bootstrap::<T>::put(BoundedVec::truncate_from(self.bootstrap.clone()));
-            let even: Vec<_> = self.bootstrap.iter().map(|(account, ..)| (account.clone(), 1)).collect();
-            let slots = share_by_largest_remainder(&even, self.slots_per_epoch);
-            let (entries, authorities) = Pallet::<T>::expand(&slots, None);
+            let accounts: Vec<_> = self.bootstrap.iter().map(|(account, ..)| account.clone()).collect();
+            let mut totals = share_equally(&accounts, self.slots_per_epoch);
+            totals.sort();
+            let authorities = Pallet::<T>::write_schedule(0, &totals, &[0; 32]);
             pallet_aura::Pallet::<T>::initialize_authorities(&authorities);
-            Schedule::<T>::put(EpochSchedule { epoch: 0, entries });
             let voters: AuthorityList = self.bootstrap.iter().map(|(.., grandpa)| (grandpa.clone(), 1)).collect();
             pallet_grandpa::Authorities::<T>::put(WeakBoundedVec::force_from(voters, None));
         }
@@ -272,8 +272,8 @@ pub mod pallet {
             }
             let epoch = T::Beacon::epoch();
             CreditEpochs::<T>::mutate(|epochs| {
-                if epochs.last() != Some(&epoch) && epochs.try_push(epoch).is_ok() {
-                    WorkEpochs::<T>::mutate(|count| *count = count.saturating_add(1));
+                if epochs.last() != Some(&epoch) {
+                    let _ = epochs.try_push(epoch);
                 }
             });
             Credits::<T>::mutate(epoch, who, |credit| *credit = credit.saturating_add(macs));
@@ -296,17 +296,14 @@ pub mod pallet {
             }
         }
 
-        /// Weights of the accounts that may author: keys, eligible solver, no beacon no-show, no bootstrap account.
+        /// Weights of the accounts that may author: keys, eligible solver, no beacon no-show.
         fn weigh(ended: EpochIndex, params: &RightsParams) -> Vec<(T::AccountId, u128)> {
             let no_shows = T::Beacon::no_shows();
             let mut weights = Vec::new();
             let mut accounts: Vec<T::AccountId> = Keys::<T>::iter_keys().collect();
             accounts.sort();
             for account in accounts {
-                if Self::is_bootstrap(&account) {
-                    continue;
-                }
-                if T::Stakes::bond_of(Role::Solver, &account) == 0 {
+                if T::Stakes::bond_of(Role::Solver, &account) == 0 && !Self::is_bootstrap(&account) {
                     Self::disown(&account);
                     Self::deposit_event(Event::KeysDropped { account });
                     continue;
@@ -326,54 +323,52 @@ pub mod pallet {
             weights
         }
 
-        /// Slots of the miners and then of the bootstrap accounts, each in order of account id.
-        fn allot(weights: &[(T::AccountId, u128)], params: &RightsParams) -> (SlotsOf<T>, SlotsOf<T>) {
-            let n = params.slots_per_epoch;
-            let share = compute_bootstrap_share(
+        /// Shares the slots of the epoch that begins, and counts rotations with work.
+        fn allot(weights: &[(T::AccountId, u128)], params: &RightsParams) -> Allotment<T::AccountId> {
+            let has_work = !weights.is_empty();
+            let earlier = WorkEpochs::<T>::get();
+            if has_work {
+                WorkEpochs::<T>::put(earlier.saturating_add(1));
+            }
+            let bootstrap_ppm = compute_bootstrap_share(
                 params.bootstrap_initial.deconstruct(),
                 params.bootstrap_step.deconstruct(),
                 params.bootstrap_floor.deconstruct(),
-                WorkEpochs::<T>::get(),
-                !weights.is_empty(),
+                earlier,
+                has_work,
             );
-            let reserved = Permill::from_parts(share).mul_floor(n);
-            let pool = n.saturating_sub(reserved);
-            let (miners, left) = share_with_cap(weights, pool, params.cap.mul_floor(n));
-            let even: Vec<_> = Bootstrap::<T>::get().into_iter().map(|(account, ..)| (account, 1)).collect();
-            (miners, share_by_largest_remainder(&even, reserved.saturating_add(left)))
+            let bootstrap: Vec<_> = Bootstrap::<T>::get().into_iter().map(|(account, ..)| account).collect();
+            let shares = Shares { slots: params.slots_per_epoch, bootstrap_ppm, cap_ppm: params.cap.deconstruct() };
+            compute_allotment(weights, &bootstrap, &shares)
         }
 
-        /// The list of slots: each account as often as it has slots, shuffled with `seed`, with the same list in keys.
-        fn expand(slots: &[(T::AccountId, u32)], seed: Option<&[u8; 32]>) -> (Entries<T>, Vec<AuraId>) {
-            let mut list: Vec<(T::AccountId, AuraId)> = Vec::new();
-            for (account, count) in slots {
-                if let Some(keys) = Keys::<T>::get(account) {
-                    list.extend((0..*count).map(|_| (account.clone(), keys.aura.clone())));
-                }
-            }
-            if let Some(seed) = seed {
-                shuffle(&mut list, seed);
-            }
-            let (entries, authorities): (Vec<_>, Vec<_>) = list.into_iter().unzip();
-            (BoundedVec::truncate_from(entries), authorities)
-        }
-
-        /// The GRANDPA voters that belong to a schedule.
-        fn voters(miners: &[(T::AccountId, u32)], bootstrap: &[(T::AccountId, u32)]) -> AuthorityList {
-            let params = Params::<T>::get();
-            let cap = params.grandpa_cap.mul_floor(params.slots_per_epoch);
-            let mut voters: AuthorityList = miners
+        /// Writes the authors of `epoch`: Aura's list of keys with repetitions, and the schedule of accounts beside it.
+        fn write_schedule(epoch: EpochIndex, totals: &[(T::AccountId, u32)], seed: &[u8; 32]) -> Vec<AuraId> {
+            let keys: BTreeMap<T::AccountId, AuraId> = totals
                 .iter()
-                .filter(|(_, slots)| *slots > 0)
+                .filter_map(|(account, _)| Some((account.clone(), Keys::<T>::get(account)?.aura)))
+                .collect();
+            let list = compute_list(totals, seed);
+            let authorities = list.iter().filter_map(|account| keys.get(account).cloned()).collect();
+            Schedule::<T>::put(EpochSchedule { epoch, entries: BoundedVec::truncate_from(list) });
+            authorities
+        }
+
+        /// The GRANDPA voters that belong to the slots of an epoch.
+        fn voters(allotment: &Allotment<T::AccountId>, params: &RightsParams) -> AuthorityList {
+            let cap = params.grandpa_cap.mul_floor(params.slots_per_epoch);
+            let bootstrap = Bootstrap::<T>::get();
+            let mut voters: AuthorityList = allotment
+                .work
+                .iter()
+                .filter(|(account, slots)| *slots > 0 && !bootstrap.iter().any(|(other, ..)| other == account))
                 .filter_map(|(account, slots)| Some((Keys::<T>::get(account)?.grandpa, compute_vote(*slots, cap))))
                 .collect();
             let votes: Vec<u64> = voters.iter().map(|(_, vote)| *vote).collect();
             let count = bootstrap.len() as u32;
-            for (account, slots) in bootstrap {
+            for ((.., grandpa), (_, slots)) in bootstrap.into_iter().zip(&allotment.bootstrap) {
                 let vote = compute_bootstrap_vote(&votes, count, params.grandpa_guarded, *slots, cap);
-                if let Some(keys) = Keys::<T>::get(account) {
-                    voters.push((keys.grandpa, vote));
-                }
+                voters.push((grandpa, vote));
             }
             voters.sort();
             voters
@@ -401,30 +396,21 @@ pub mod pallet {
         }
     }
 
-    type SlotsOf<T> = Vec<(<T as frame_system::Config>::AccountId, u32)>;
-    type Entries<T> = BoundedVec<<T as frame_system::Config>::AccountId, ConstU32<MAX_SLOTS>>;
-
     impl<T: Config> OnRotation for Pallet<T> {
         /// Writes the authors and voters of the epoch that begins.
         fn on_rotation(ended: EpochIndex, seed: [u8; 32]) -> Weight {
             let params = Params::<T>::get();
             let accounts = Keys::<T>::count();
             let weights = Self::weigh(ended, &params);
-            let (miners, bootstrap) = Self::allot(&weights, &params);
-            let earned = miners.iter().fold(0u128, |sum, (_, slots)| sum.saturating_add(u128::from(*slots)));
-            let total = weights.iter().fold(0u128, |sum, (_, weight)| sum.saturating_add(*weight));
-            let credits_per_slot =
-                total.checked_div(earned).map_or(0, |credits| u64::try_from(credits).unwrap_or(u64::MAX));
-            let mut slots: SlotsOf<T> = miners.iter().chain(&bootstrap).cloned().collect();
-            slots.retain(|(_, count)| *count > 0);
-            slots.sort();
-            let (entries, authorities) = Self::expand(&slots, Some(&seed));
+            let allotment = Self::allot(&weights, &params);
+            let slots = allotment.totals();
             let epoch = T::Beacon::epoch();
+            let authorities = Self::write_schedule(epoch, &slots, &seed);
             pallet_aura::Pallet::<T>::change_authorities(BoundedVec::truncate_from(authorities));
-            Schedule::<T>::put(EpochSchedule { epoch, entries });
-            CreditsPerSlot::<T>::put(credits_per_slot);
-            Self::change_voters(Self::voters(&miners, &bootstrap));
+            CreditsPerSlot::<T>::put(allotment.credits_per_slot);
+            Self::change_voters(Self::voters(&allotment, &params));
             Self::prune(ended, &params);
+            let credits_per_slot = allotment.credits_per_slot;
             Self::deposit_event(Event::ScheduleWritten { epoch, slots, credits_per_slot });
             <T as Config>::WeightInfo::rotate(accounts, params.decay_epochs, params.slots_per_epoch)
         }
