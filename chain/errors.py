@@ -7,13 +7,14 @@
     │   │   ├── MissingSeal  WrongDigest  WrongSeal  WrongAuthor  FutureSlot  SlotNotIncreasing
     │   │   └── WrongParent  WrongNumber
     │   ├── BodyInvalid                  a body breaks a rule of verify/body.py or of the runtime
-    │   │   ├── WrongExtrinsicsRoot  WrongStateRoot  ExecutionRejected  BadInherents
+    │   │   ├── WrongExtrinsicsRoot  WrongStateRoot  ExecutionRejected
     │   │   └── BodyTooLarge
     │   ├── JustificationInvalid         a finality proof does not prove what it claims
     │   ├── ProofInvalid                 a storage proof does not lead to its root
     │   └── ConflictsWithFinalized       a block that would undo a finalised one
     ├── Misuse                           the caller asked for what cannot be
     │   ├── UnknownBlock  StatePruned  UnknownParent
+    │   ├── NotOurSlot                   authoring was asked for in a slot of another key
     │   ├── DatabaseLocked  DatabaseCorrupt  WrongGenesis
     │   └── RuntimeUnusable              the Wasm blob cannot be run by this host
     │       ├── BlobMalformed  UnknownImports  MissingExport
@@ -30,9 +31,9 @@ An error carries its data as typed fields and writes its own message, which says
 from __future__ import annotations
 
 __all__ = [
-    "AllocatorFault", "BadInherents", "BlobMalformed", "BodyInvalid", "BodyTooLarge", "ChainError",
+    "AllocatorFault", "BlobMalformed", "BodyInvalid", "BodyTooLarge", "ChainError",
     "ConflictsWithFinalized", "DatabaseCorrupt", "DatabaseLocked", "DecodeError", "ExecutionRejected", "FutureSlot",
-    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "MissingExport", "MissingSeal", "Misuse",
+    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "MissingExport", "MissingSeal", "Misuse", "NotOurSlot",
     "PeerFault", "ProofInvalid", "RuntimeTrapped", "RuntimeUnusable", "SlotNotIncreasing", "StatePruned",
     "TransactionFault", "TrieCorrupt", "UnknownBlock", "UnknownImports", "UnknownParent", "WrongAuthor", "WrongDigest",
     "WrongExtrinsicsRoot", "WrongGenesis", "WrongNumber", "WrongParent", "WrongSeal", "WrongStateRoot",
@@ -126,10 +127,6 @@ class ExecutionRejected(BodyInvalid):
     """`Core_execute_block` panicked: an extrinsic, a digest or a root is wrong."""
 
 
-class BadInherents(BodyInvalid):
-    """`BlockBuilder_check_inherents` refused the block's inherents (for instance the timestamp)."""
-
-
 class BodyTooLarge(BodyInvalid):
     """More bytes or extrinsics than a block may have."""
 
@@ -171,6 +168,14 @@ class StatePruned(Misuse):
     def __init__(self, block_hash: bytes, number: int) -> None:
         self.block_hash, self.number = block_hash, number
         super().__init__(f"the state of block #{number} was pruned; ask a node with a longer kept window")
+
+
+class NotOurSlot(Misuse):
+    """A block was to be authored in a slot that the schedule gives to another key."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+        super().__init__(f"slot {slot} belongs to another key; wait for one of ours")
 
 
 class DatabaseLocked(Misuse):

@@ -1,0 +1,253 @@
+"""Runs a runtime's Wasm with wasmtime on a kept instance that is put back to its first state before every call.
+
+Why that is sound: a call may leave its traces only in linear memory, mutable globals, tables and host state. Memory
+below the heap (data, stack) is copied back from a snapshot taken right after instantiation, the used part of the heap
+is zeroed, the allocator begins anew; the only mutable global a runtime has is the stack pointer, which every return
+restores (a module with others, or a call that trapped, gets a fresh instance); the code has no instruction that
+changes its table. A test runs calls in different orders and compares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+import zstandard
+
+from chain.errors import BlobMalformed, ChainError, MissingExport, RuntimeTrapped, UnknownImports
+from chain.primitives.block import blake2_256
+from chain.runtime.allocator import MAX_PAGES, PAGE, FreeingBumpAllocator
+from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
+from chain.runtime.host_crypto import crypto_functions, hashing_functions
+from chain.runtime.host_misc import allocator_functions, misc_functions, trie_functions
+from chain.runtime.host_storage import storage_functions
+from chain.runtime.wasm import count_mutable_globals
+from chain.state.overlay import Overlay
+
+COMPRESSED_PREFIX = bytes.fromhex("52bc537646db8e05")
+MAX_WASM_BYTES = 50 << 20  # 50 MiB (= 52,428,800), as stock nodes
+HEAP_PAGES = 32  # 2 MiB of heap at first; it grows on demand
+KEPT_HEAP_BYTES = 64 << 20  # an instance whose memory grew beyond 64 MiB is not kept
+KEPT_EXECUTORS = 3
+_TYPES = {"i": "i32", "l": "i64"}
+
+
+def decompress_blob(blob: bytes) -> bytes:
+    """The Wasm module in a blob, which may be zstd-compressed behind the magic prefix; raises BlobMalformed."""
+    wasm = blob
+    if blob.startswith(COMPRESSED_PREFIX):
+        reader = zstandard.ZstdDecompressor().stream_reader(blob[len(COMPRESSED_PREFIX) :])
+        try:
+            wasm = reader.read(MAX_WASM_BYTES + 1)
+        except zstandard.ZstdError as error:
+            raise BlobMalformed(f"the runtime blob does not decompress: {error}; rebuild it") from error
+    if len(wasm) > MAX_WASM_BYTES:
+        raise BlobMalformed(f"the runtime blob has more than {MAX_WASM_BYTES} bytes; refuse it")
+    if not wasm.startswith(b"\x00asm"):
+        raise BlobMalformed("the runtime blob is neither Wasm nor compressed Wasm; rebuild it")
+    return wasm
+
+
+def default_cache_folder() -> Path:
+    """Where compiled modules are kept: `$XDG_CACHE_HOME/aipow/wasm` or `~/.cache/aipow/wasm`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "aipow" / "wasm"
+
+
+class _Instance:
+    """One instantiation with its memory, heap and snapshot."""
+
+    def __init__(self, executor: Executor) -> None:
+        module = executor.module
+        self.store = wasmtime.Store(executor.engine)
+        limits = wasmtime.Limits(executor.min_pages + HEAP_PAGES, MAX_PAGES if executor.has_maximum else None)
+        raw = wasmtime.Memory(self.store, wasmtime.MemoryType(limits))
+        self.memory = GuestMemory(self.store, raw)
+        heap = FreeingBumpAllocator(self.memory, 0)
+        self.host = Host(self.memory, heap, executor.version_of)
+        functions = make_host_functions(self.host)
+        imports: list[Any] = []
+        for item in module.imports:
+            if isinstance(item.type, wasmtime.MemoryType):
+                imports.append(raw)
+            else:
+                imports.append(wasmtime.Func(self.store, item.type, functions[item.name or ""].run))
+        self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
+        base = self.exports["__heap_base"]
+        if not isinstance(base, wasmtime.Global):
+            raise BlobMalformed("the runtime's __heap_base is no global; rebuild it")
+        self.heap_base = int(base.value(self.store))
+        heap.__init__(self.memory, self.heap_base)  # type: ignore[misc]  # the base is known only now
+        self._snapshot = ctypes.create_string_buffer(self.memory.read(0, self.heap_base), self.heap_base)
+        self.functions: dict[str, Any] = {}
+
+    def reset(self) -> None:
+        """Puts memory and heap back to what they were after instantiation."""
+        heap, memory = self.host.heap, self.memory
+        ctypes.memmove(memory.address, self._snapshot, self.heap_base)
+        used = min(heap.used_until, memory.size)
+        ctypes.memset(memory.address + self.heap_base, 0, used - self.heap_base)
+        heap.reset()
+
+    def call(self, method: str, arguments: bytes, context: CallContext) -> bytes:
+        """One call on a clean instance."""
+        function = self.functions.get(method)
+        if function is None:
+            function = self.functions[method] = self.exports[method]
+        host = self.host
+        host.call = context
+        try:
+            at = host.put(arguments)
+            span: int = function(self.store, at, len(arguments))
+            return self.memory.read_span(span)
+        finally:
+            host.call = None
+
+
+def make_host_functions(host: Host) -> dict[str, HostFunction]:
+    """All host functions by import name."""
+    return {
+        **storage_functions(host),
+        **crypto_functions(host),
+        **hashing_functions(host),
+        **allocator_functions(host),
+        **trie_functions(host),
+        **misc_functions(host),
+    }
+
+
+def _known_signatures() -> dict[str, tuple[list[str], list[str]]]:
+    unbound: Any = type("Unbound", (), {"memory": None, "heap": None})()
+    return {
+        name: ([_TYPES[p] for p in function.params], [_TYPES[r] for r in function.result])
+        for name, function in make_host_functions(unbound).items()
+    }
+
+
+class Executor:
+    """A compiled runtime. Not thread-safe: one thread makes all calls.
+
+    Raises BlobMalformed or UnknownImports at load. `cache` is the folder of compiled modules (None: no cache).
+    """
+
+    def __init__(
+        self, blob: bytes, cache: Path | None = None, version_of: Callable[[bytes], bytes | None] | None = None
+    ) -> None:
+        wasm = decompress_blob(blob)
+        self.engine = wasmtime.Engine()
+        self.module = self._compile(wasm, cache)
+        self.version_of = version_of or (lambda code: Executor(code, cache).call_version())
+        self.min_pages = 0
+        self.has_maximum = False
+        self._check_imports()
+        self.methods = frozenset(e.name for e in self.module.exports if isinstance(e.type, wasmtime.FuncType))
+        self._reusable = count_mutable_globals(wasm) <= 1
+        self._kept: _Instance | None = None
+
+    def _compile(self, wasm: bytes, cache: Path | None) -> wasmtime.Module:
+        if cache is None:
+            return self._compile_now(wasm)
+        name = blake2_256(importlib.metadata.version("wasmtime").encode() + b"\x00" + wasm).hex()
+        path = cache / f"{name}.cwasm"
+        if path.exists():
+            with contextlib.suppress(wasmtime.WasmtimeError):  # another CPU or build: compile anew
+                return wasmtime.Module.deserialize_file(self.engine, str(path))
+        module = self._compile_now(wasm)
+        with contextlib.suppress(OSError):  # a read-only home only costs the next start a second
+            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=cache)
+            with os.fdopen(handle, "wb") as file:
+                file.write(module.serialize())
+            os.replace(temporary, path)
+        return module
+
+    def _compile_now(self, wasm: bytes) -> wasmtime.Module:
+        try:
+            return wasmtime.Module(self.engine, wasm)
+        except wasmtime.WasmtimeError as error:
+            raise BlobMalformed(f"the runtime blob is no valid Wasm: {error}; rebuild it") from error
+
+    def _check_imports(self) -> None:
+        known = _known_signatures()
+        unknown = []
+        for item in self.module.imports:
+            kind = item.type
+            if isinstance(kind, wasmtime.MemoryType) and (item.module, item.name) == ("env", "memory"):
+                self.min_pages = kind.limits.min
+                self.has_maximum = kind.limits.max is not None
+            elif not isinstance(kind, wasmtime.FuncType) or item.module != "env":
+                unknown.append(f"{item.module}.{item.name}")
+            elif known.get(item.name or "") != ([str(p) for p in kind.params], [str(r) for r in kind.results]):
+                unknown.append(f"{item.name}")
+        if unknown:
+            raise UnknownImports(tuple(unknown))
+        if self.min_pages == 0:
+            raise BlobMalformed("the runtime does not import env.memory; build it with --import-memory")
+        if self.min_pages + HEAP_PAGES > MAX_PAGES:
+            raise BlobMalformed(f"the runtime wants {self.min_pages} pages of memory, at most {MAX_PAGES} are given")
+
+    def call(self, method: str, arguments: bytes, overlay: Overlay, keystore: RuntimeKeystore | None = None) -> bytes:
+        """Calls an entry point on `overlay`; its writes stay there also when it traps: roll back what is not wanted.
+
+        Raises MissingExport, and RuntimeTrapped with the runtime's panic message.
+        """
+        if method not in self.methods:
+            raise MissingExport(method)
+        instance, self._kept = self._kept, None  # a nested call gets an instance of its own
+        if instance is None:
+            instance = _Instance(self)
+        else:
+            instance.reset()
+        context = CallContext(overlay, keystore)
+        depth = overlay.depth
+        try:
+            result = instance.call(method, arguments, context)
+        except (wasmtime.Trap, wasmtime.WasmtimeError, ChainError) as error:
+            overlay.rollback_to(depth)
+            detail = context.last_error or str(error).split("\n", 1)[0]
+            raise RuntimeTrapped(method, detail) from error
+        overlay.rollback_to(depth)
+        if self._reusable and instance.memory.size <= KEPT_HEAP_BYTES:
+            self._kept = instance
+        return result
+
+    def call_version(self) -> bytes | None:
+        """The encoded `RuntimeVersion`, None if the blob has none; needs no state."""
+        from chain.state.view import StateView
+        from chain.trie import EMPTY_ROOT, Trie
+
+        try:
+            return self.call("Core_version", b"", Overlay(StateView(Trie({}), EMPTY_ROOT)))
+        except ChainError:
+            return None
+
+
+class Executors:
+    """Compiled runtimes by the BLAKE2b-256 of their blob; the last used ones are kept."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = cache
+        self._kept: OrderedDict[bytes, Executor] = OrderedDict()
+
+    def get(self, code_hash: bytes, load: Callable[[], bytes]) -> Executor:
+        """The executor of the blob with this hash; `load` gives its bytes if it is not compiled yet."""
+        executor = self._kept.get(code_hash)
+        if executor is None:
+            executor = self._kept[code_hash] = Executor(load(), self._cache)
+        self._kept.move_to_end(code_hash)
+        while len(self._kept) > KEPT_EXECUTORS:
+            self._kept.popitem(last=False)
+        return executor
+
+
+def pages_of(size: int) -> int:
+    """Whole Wasm pages that hold `size` bytes."""
+    return -(-size // PAGE)
