@@ -1,0 +1,487 @@
+"""`ChainClient`: what daemons need of a chain, over substrate-interface and WebSocket, from asyncio.
+
+substrate-interface blocks and is not thread-safe, so one worker thread owns it; every method here is a coroutine that
+may be called from any task. A broken connection is made again; an extrinsic that waits for its block survives that: it
+is found by its hash in the blocks, and handed in again when a node that lost its pool comes back.
+
+    ChainClientError
+    ├── NotConnected           the node does not answer
+    ├── RequestRefused         the node answered with a JSON-RPC error (code, message, data)
+    │   └── ExtrinsicRefused   … to a submission: bad signature, nonce, fee (code 1010), banned, duplicate …
+    ├── ExtrinsicFailed        included, but its dispatch failed: pallet, name and text of the error
+    └── ExtrinsicLost          not included before its mortality ended, or the node dropped it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from substrateinterface import Keypair, SubstrateInterface
+from substrateinterface.exceptions import SubstrateRequestException
+from websocket import WebSocketException
+
+from chain.primitives import blake2_256
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ERA_PERIOD = 256
+"""Blocks an extrinsic stays valid (a power of two, as mortal eras want it)."""
+
+POLL_SECONDS = 0.25
+"""Time between two looks at the head while something is waited for."""
+
+CONNECT_ATTEMPTS = 6
+REQUEST_TIMEOUT = 60.0
+"""Seconds a single request may take before the connection counts as broken."""
+
+NONCE_RETRIES = 3
+MAX_PAGE = 1_000
+
+Wait = Literal["none", "in_block", "finalized"]
+
+
+class ChainClientError(Exception):
+    """Base of this module's errors."""
+
+
+class NotConnected(ChainClientError):
+    """The node at `url` does not answer."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"node {url} does not answer ({reason}); is it running, and is --node right?")
+
+
+class RequestRefused(ChainClientError):
+    """The node answered with an error."""
+
+    def __init__(self, code: int, message: str, data: Any) -> None:
+        self.code, self.message, self.data = code, message, data
+        super().__init__(f"{message} ({code}){f': {data}' if data else ''}")
+
+
+class ExtrinsicRefused(RequestRefused):
+    """The node's pool does not take the extrinsic; `data` tells why."""
+
+
+class ExtrinsicFailed(ChainClientError):
+    """The extrinsic stands in a block and paid its fee, but its call failed with `pallet.name`."""
+
+    def __init__(self, receipt: Receipt, pallet: str, name: str, docs: str) -> None:
+        self.receipt, self.pallet, self.name, self.docs = receipt, pallet, name, docs
+        super().__init__(f"{pallet}.{name}: {docs}" if docs else f"{pallet}.{name}")
+
+
+class ExtrinsicLost(ChainClientError):
+    """The extrinsic did not get into a block while it was valid."""
+
+    def __init__(self, extrinsic_hash: str) -> None:
+        self.extrinsic_hash = extrinsic_hash
+        super().__init__(f"extrinsic {extrinsic_hash} was not included in time; sign and submit it again")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A block: its number and hash (0x-hex)."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """An event of a block. `attributes` are plain values; `extrinsic_index` None outside of extrinsics."""
+
+    pallet: str
+    name: str
+    attributes: Any
+    extrinsic_index: int | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Where an extrinsic ended up, with its events. `block` is None when nothing was waited for."""
+
+    extrinsic_hash: str
+    block: Head | None
+    extrinsic_index: int | None
+    events: tuple[EventRecord, ...]
+
+
+class ChainClient:
+    """A connection to a node. `async with ChainClient("ws://127.0.0.1:9944") as chain: …`"""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="chain-client")
+        self._substrate: SubstrateInterface | None = None
+        self._submitting = asyncio.Lock()
+        self._tracker = _Tracker(self)
+
+    async def __aenter__(self) -> ChainClient:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connects and reads the runtime's metadata. Raises `NotConnected`."""
+        await self._run(lambda substrate: substrate.init_runtime())
+
+    async def close(self) -> None:
+        """Closes the connection; what waits is cancelled."""
+        await self._tracker.close()
+
+        def shut() -> None:
+            if self._substrate is not None:
+                self._substrate.close()
+            self._substrate = None
+
+        await asyncio.get_running_loop().run_in_executor(self._executor, shut)
+        self._executor.shutdown(wait=False)
+
+    # ---- reading
+
+    async def head(self) -> Head:
+        """The best block."""
+        header = await self.rpc("chain_getHeader", [])
+        return await self._head_of(header)
+
+    async def finalized_head(self) -> Head:
+        """The last final block."""
+        block_hash = await self.rpc("chain_getFinalizedHead", [])
+        header = await self.rpc("chain_getHeader", [block_hash])
+        return Head(int(header["number"], 16), block_hash)
+
+    async def block_hash(self, number: int) -> str | None:
+        """Hash of a block of the best chain by number."""
+        found: str | None = await self.rpc("chain_getBlockHash", [number])
+        return found
+
+    async def header(self, block_hash: str | None = None) -> dict[str, Any] | None:
+        """A header as the RPC gives it (`parentHash`, `number` in hex, `stateRoot`, `digest`)."""
+        found: dict[str, Any] | None = await self.rpc("chain_getHeader", [block_hash] if block_hash else [])
+        return found
+
+    async def rpc(self, method: str, params: Sequence[Any] = ()) -> Any:
+        """A raw request; its `result`. Raises `RequestRefused`, `NotConnected`."""
+        return await self._run(lambda substrate: substrate.rpc_request(method, list(params))["result"])
+
+    async def query(self, pallet: str, item: str, params: Sequence[Any] = (), at: str | None = None) -> Any:
+        """A storage value as plain Python (None if absent and optional), at the best block or at the one given."""
+
+        def read(substrate: SubstrateInterface) -> Any:
+            return substrate.query(pallet, item, list(params), block_hash=at).value
+
+        return await self._run(read)
+
+    async def query_map(
+        self, pallet: str, item: str, params: Sequence[Any] = (), at: str | None = None
+    ) -> list[tuple[Any, Any]]:
+        """All entries of a map (below the leading keys `params`), as plain (key, value); several keys as a tuple."""
+
+        def read(substrate: SubstrateInterface) -> list[tuple[Any, Any]]:
+            block = at or substrate.get_chain_head()  # all pages of one block
+            found = substrate.query_map(pallet, item, list(params), block_hash=block, page_size=MAX_PAGE)
+            return [(_plain(key), _plain(value)) for key, value in found]
+
+        return await self._run(read)
+
+    async def constant(self, pallet: str, name: str) -> Any:
+        """A constant of the runtime."""
+        return await self._run(lambda substrate: substrate.get_constant(pallet, name).value)
+
+    async def runtime_call(self, api: str, method: str, params: Sequence[Any] = (), at: str | None = None) -> Any:
+        """A runtime API call, decoded."""
+        return await self._run(lambda substrate: substrate.runtime_call(api, method, list(params), at).value)
+
+    async def events(self, block_hash: str) -> list[EventRecord]:
+        """The events of a block, in order."""
+        return await self._run(lambda substrate: _read_events(substrate, block_hash))
+
+    async def next_nonce(self, address: str) -> int:
+        """The nonce of the account's next extrinsic, those waiting in the node's pool counted."""
+        return int(await self.rpc("system_accountNextIndex", [address]))
+
+    async def heads(self, start: int | None = None) -> AsyncIterator[Head]:
+        """Best blocks one by one from number `start` (default: the next) on, none left out; ends never."""
+        number = (await self.head()).number + 1 if start is None else start
+        while True:
+            head = await self._patiently(self.head)
+            while number <= head.number:
+                found = await self._patiently(lambda wanted=number: self.block_hash(wanted))  # type: ignore[misc]
+                if found is None:
+                    break
+                yield Head(number, found)
+                number += 1
+            await asyncio.sleep(POLL_SECONDS)
+
+    # ---- writing
+
+    async def fee(self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair) -> int:
+        """What the call would cost, in plancks."""
+
+        def estimate(substrate: SubstrateInterface) -> int:
+            call = substrate.compose_call(pallet, function, dict(params))
+            return int(substrate.get_payment_info(call, key)["partial_fee"])
+
+        return await self._run(estimate)
+
+    async def submit(
+        self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair, wait: Wait = "in_block"
+    ) -> Receipt:
+        """Signs and submits a call, and waits for its block (or its finality).
+
+        Raises `ExtrinsicRefused` (the pool does not take it), `ExtrinsicFailed` (its dispatch failed; only when waited
+        for), `ExtrinsicLost`, `NotConnected`. Many calls of one key may be under way at once: nonces follow each other.
+        """
+        sent = await self._send(pallet, function, params, key)
+        if wait == "none":
+            return Receipt(sent.hash, None, None, ())
+        block, index = await self._tracker.wait(sent, wait == "finalized")
+        return await self._run(lambda substrate: _make_receipt(substrate, sent.hash, block, index))
+
+    async def _send(self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair) -> _Sent:
+        async with self._submitting:
+            for attempt in range(NONCE_RETRIES):
+                try:
+                    return await self._run(lambda substrate: _sign_and_send(substrate, pallet, function, params, key))
+                except ExtrinsicRefused as error:
+                    if attempt + 1 == NONCE_RETRIES or not _is_nonce_race(error):
+                        raise
+                    await asyncio.sleep(POLL_SECONDS)
+        raise AssertionError("unreachable")
+
+    # ---- the worker thread
+
+    async def _run(self, function: Callable[[SubstrateInterface], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, function)
+
+    def _guarded(self, function: Callable[[SubstrateInterface], T]) -> T:
+        for is_last in (False, True):
+            try:
+                if self._substrate is None:
+                    self._substrate = SubstrateInterface(
+                        url=self.url, auto_reconnect=False, ws_options={"timeout": REQUEST_TIMEOUT}
+                    )
+                return function(self._substrate)
+            except SubstrateRequestException as error:
+                raise _refusal(error) from error
+            except (OSError, WebSocketException, EOFError) as error:
+                self._drop_connection()
+                if is_last:
+                    raise NotConnected(self.url, str(error) or type(error).__name__) from error
+        raise AssertionError("unreachable")
+
+    def _drop_connection(self) -> None:
+        substrate, self._substrate = self._substrate, None
+        if substrate is not None:
+            try:
+                substrate.close()
+            except (OSError, WebSocketException):
+                log.debug("closing a broken connection failed")
+
+    async def _patiently(self, function: Callable[[], Any]) -> Any:
+        """The result of a read, over a node's restart: waits while it does not answer."""
+        while True:
+            try:
+                return await function()
+            except NotConnected as error:
+                log.info("%s; trying again", error)
+                await asyncio.sleep(4 * POLL_SECONDS)
+
+    async def _head_of(self, header: dict[str, Any]) -> Head:
+        number = int(header["number"], 16)
+        found = await self.rpc("chain_getBlockHash", [number])
+        return Head(number, found)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An extrinsic that was submitted: its bytes and hash (0x-hex), and the best block number then."""
+
+    data: str
+    hash: str
+    number: int
+
+
+@dataclass
+class _Waiting:
+    sent: _Sent
+    is_finality_wanted: bool
+    done: asyncio.Future[tuple[Head, int]]
+    found: tuple[Head, int] | None = None
+
+
+class _Tracker:
+    """Looks for submitted extrinsics in the blocks, for all who wait, with one task."""
+
+    def __init__(self, client: ChainClient) -> None:
+        self._client = client
+        self._waiting: dict[str, _Waiting] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._seen: dict[int, str] = {}  # number -> hash of blocks already searched
+
+    async def wait(self, sent: _Sent, is_finality_wanted: bool) -> tuple[Head, int]:
+        """The block and the index in it. Raises `ExtrinsicLost`."""
+        done: asyncio.Future[tuple[Head, int]] = asyncio.get_running_loop().create_future()
+        self._waiting[sent.hash] = _Waiting(sent, is_finality_wanted, done)
+        self._seen = {number: found for number, found in self._seen.items() if number <= sent.number}
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow())
+        try:
+            return await done
+        finally:
+            self._waiting.pop(sent.hash, None)
+
+    async def close(self) -> None:
+        """Ends the task; waiters are cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for waiting in list(self._waiting.values()):
+            waiting.done.cancel()
+
+    async def _follow(self) -> None:
+        was_lost = False
+        while self._waiting:
+            try:
+                if was_lost:
+                    await self._send_again()
+                    was_lost = False
+                await self._look()
+            except NotConnected:
+                was_lost = True
+            except ChainClientError as error:
+                log.warning("looking for extrinsics failed: %s", error)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self) -> None:
+        head = await self._client.head()
+        first = min(waiting.sent.number for waiting in self._waiting.values())
+        for number in range(first, head.number + 1):
+            block_hash = head.hash if number == head.number else await self._hash_at(number, head.number)
+            if block_hash is not None and self._seen.get(number) != block_hash:
+                await self._search(Head(number, block_hash))
+                self._seen[number] = block_hash
+        is_final_due = any(waiting.is_finality_wanted and waiting.found for waiting in self._waiting.values())
+        final = (await self._client.finalized_head()).number if is_final_due else 0
+        for waiting in list(self._waiting.values()):
+            await self._settle(waiting, head.number, final)
+
+    async def _hash_at(self, number: int, head: int) -> str | None:
+        """Deep blocks are not asked for twice; the last few are, for they may be replaced."""
+        known = self._seen.get(number)
+        return known if known is not None and number + 8 < head else await self._client.block_hash(number)
+
+    async def _search(self, block: Head) -> None:
+        found = await self._client.rpc("chain_getBlock", [block.hash])
+        if found is None:
+            return
+        for index, data in enumerate(found["block"]["extrinsics"]):
+            waiting = self._waiting.get("0x" + blake2_256(bytes.fromhex(data[2:])).hex())
+            if waiting is not None:
+                waiting.found = (block, index)
+
+    async def _settle(self, waiting: _Waiting, best: int, final: int) -> None:
+        if waiting.done.done():
+            return
+        if waiting.found is not None:
+            block = waiting.found[0]
+            if not waiting.is_finality_wanted:
+                waiting.done.set_result(waiting.found)
+            elif block.number <= final:
+                if await self._client.block_hash(block.number) == block.hash:
+                    waiting.done.set_result(waiting.found)
+                else:
+                    waiting.found = None
+        elif best > waiting.sent.number + ERA_PERIOD:
+            waiting.done.set_exception(ExtrinsicLost(waiting.sent.hash))
+
+    async def _send_again(self) -> None:
+        for waiting in list(self._waiting.values()):
+            if waiting.found is None:
+                try:
+                    await self._client.rpc("author_submitExtrinsic", [waiting.sent.data])
+                except RequestRefused as error:
+                    log.debug("not taken again: %s", error)  # in the pool or in a block already
+
+
+def _sign_and_send(
+    substrate: SubstrateInterface, pallet: str, function: str, params: Mapping[str, Any], key: Keypair
+) -> _Sent:
+    call = substrate.compose_call(pallet, function, dict(params))
+    nonce = substrate.rpc_request("system_accountNextIndex", [key.ss58_address])["result"]
+    number = int(substrate.rpc_request("chain_getHeader", [])["result"]["number"], 16)
+    era = {"period": ERA_PERIOD, "current": number}
+    extrinsic = substrate.create_signed_extrinsic(call, key, era=era, nonce=nonce)
+    data = str(extrinsic.data)
+    try:
+        found = substrate.rpc_request("author_submitExtrinsic", [data])["result"]
+    except SubstrateRequestException as error:
+        refusal = _refusal(error)
+        raise ExtrinsicRefused(refusal.code, refusal.message, refusal.data) from error
+    return _Sent(data, str(found), number)
+
+
+def _refusal(error: SubstrateRequestException) -> RequestRefused:
+    body = error.args[0] if error.args else None
+    if isinstance(body, dict):
+        return RequestRefused(int(body.get("code", 0)), str(body.get("message", "")), body.get("data"))
+    return RequestRefused(0, str(body), None)
+
+
+def _is_nonce_race(error: ExtrinsicRefused) -> bool:
+    """Whether another submission or a new block took the nonce between reading and using it."""
+    return error.code in {1013, 1014} or (error.code == 1010 and "outdated" in str(error.data))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return getattr(value, "value", value)
+
+
+def _read_events(substrate: SubstrateInterface, block_hash: str) -> list[EventRecord]:
+    records = []
+    for item in substrate.get_events(block_hash):
+        value = item.value
+        records.append(
+            EventRecord(value["module_id"], value["event_id"], value["attributes"], value.get("extrinsic_idx"))
+        )
+    return records
+
+
+def _make_receipt(substrate: SubstrateInterface, extrinsic_hash: str, block: Head, index: int) -> Receipt:
+    events = tuple(event for event in _read_events(substrate, block.hash) if event.extrinsic_index == index)
+    receipt = Receipt(extrinsic_hash, block, index, events)
+    for event in events:
+        if event.pallet == "System" and event.name == "ExtrinsicFailed":
+            pallet, name, docs = describe_dispatch_error(substrate, event.attributes["dispatch_error"])
+            raise ExtrinsicFailed(receipt, pallet, name, docs)
+    return receipt
+
+
+def describe_dispatch_error(substrate: SubstrateInterface, error: Any) -> tuple[str, str, str]:
+    """(pallet, name, documentation) of a `DispatchError`; errors outside of pallets belong to `System`."""
+    if not isinstance(error, dict):
+        return "System", str(error), ""
+    if "Module" not in error:
+        kind, detail = next(iter(error.items()))
+        return "System", kind if detail is None else f"{kind}.{detail}", ""
+    module = error["Module"]
+    index, code = (module["index"], module["error"]) if isinstance(module, dict) else module
+    if isinstance(code, str):
+        code = int(code[2:4], 16)
+    found = substrate.metadata.get_module_error(module_index=index, error_index=code)
+    pallets = {pallet.value["index"]: pallet.name for pallet in substrate.metadata.pallets}
+    docs = found.docs if isinstance(found.docs, list) else [str(found.docs)]
+    return pallets.get(index, str(index)), found.name, " ".join(docs).strip()

@@ -1,0 +1,114 @@
+"""Following the network: announced blocks are fetched from who announced them, with all that is missing before them.
+
+Near the head a chain of unknown blocks is fetched backwards, from the announced hash to a block we have; far behind it,
+forwards by number from our last finalised block. Nothing a peer sends is believed: the import queue executes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from chain.blockchain import Blockchain
+from chain.errors import ChainError, PeerFault
+from chain.importing import ChainThread, ImportQueue
+from chain.network import BlockData, Direction, NetworkService
+from chain.network.errors import RequestFailed
+from chain.primitives import Block, Header
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+"""Blocks asked for at once."""
+
+MAX_GOALS = 256
+"""Announced heads that wait to be fetched; further ones are dropped, later announces bring their chains again."""
+
+
+class SyncService:
+    """Fetches blocks from peers. `run` is its only task; the node calls `on_head` for every announced head."""
+
+    def __init__(self, chain: Blockchain, thread: ChainThread, queue: ImportQueue, network: NetworkService) -> None:
+        self._chain, self._thread, self._queue, self._network = chain, thread, queue, network
+        self._goals: asyncio.Queue[tuple[str, int, bytes]] = asyncio.Queue(MAX_GOALS)
+        self._wanted: set[bytes] = set()
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether a connected peer is more than a few blocks ahead of us."""
+        best = self._chain.best.number
+        return any(peer.best_number > best + 5 for peer in self._network.peers())
+
+    def on_head(self, peer: str, number: int, block_hash: bytes) -> None:
+        """A peer says that it has this block."""
+        if block_hash in self._wanted or number <= self._chain.finalized.number:
+            return
+        if not self._goals.full():
+            self._wanted.add(block_hash)
+            self._goals.put_nowait((peer, number, block_hash))
+
+    async def run(self) -> None:
+        """Works through the announced heads until cancelled."""
+        while True:
+            peer, number, block_hash = await self._goals.get()
+            try:
+                await self._fetch(peer, number, block_hash)
+            except RequestFailed as error:
+                log.info("sync: %s", error)
+            except PeerFault as error:
+                log.warning("sync: peer %s sent a bad block: %s", peer, error)
+                self._network.report(peer)
+            except ChainError as error:
+                log.warning("sync: block #%d of peer %s: %s", number, peer, error)
+            finally:
+                self._wanted.discard(block_hash)
+
+    async def _fetch(self, peer: str, number: int, block_hash: bytes) -> None:
+        if await self._is_known(block_hash):
+            return
+        if number > self._chain.best.number + BATCH:
+            await self._fetch_forwards(peer, number)
+        if not await self._is_known(block_hash):
+            await self._fetch_backwards(peer, block_hash)
+
+    async def _fetch_forwards(self, peer: str, number: int) -> None:
+        start = await self._last_common(peer) + 1
+        while start <= number:
+            blocks = await self._network.request_blocks(peer, start, BATCH)
+            if not blocks:
+                return
+            for data in blocks:
+                await self._import(data)
+            start += len(blocks)
+
+    async def _last_common(self, peer: str) -> int:
+        """The best number if the peer has our best block on its chain, else the last finalised one."""
+        best = self._chain.best
+        found = await self._network.request_blocks(peer, best.number, 1)
+        return best.number if found and found[0].hash == best.hash else self._chain.finalized.number
+
+    async def _fetch_backwards(self, peer: str, block_hash: bytes) -> None:
+        pending: list[BlockData] = []
+        wanted = block_hash
+        while not await self._is_known(wanted):
+            count = 1 if not pending else BATCH
+            blocks = await self._network.request_blocks(peer, wanted, count, Direction.DESCENDING)
+            if not blocks or len(pending) > 16 * BATCH:
+                return
+            for data in blocks:
+                pending.append(data)
+                wanted = Header.decode(data.header or b"").parent_hash
+                if await self._is_known(wanted):
+                    break
+        for data in reversed(pending):
+            await self._import(data)
+
+    async def _import(self, data: BlockData) -> None:
+        header = Header.decode(data.header or b"")
+        block = Block(header, data.body or ())
+        await self._queue.import_block(block)
+        if data.justification is not None:
+            await self._queue.finalize(header.hash, data.justification)
+
+    async def _is_known(self, block_hash: bytes) -> bool:
+        return await self._thread.run(self._chain.header, block_hash) is not None
