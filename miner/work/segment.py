@@ -25,10 +25,12 @@ from consensus.commit.records import (
 from consensus.commit.state import State, compute_state_root
 from consensus.commit.tensor import Array
 from consensus.exact.errors import NonFiniteState
+from consensus.exact.random import derive_key
 from consensus.protocol.attestation import SegmentClaim
 
 from miner.work.errors import JobError
 
+STEP_PURPOSE = "step/v1"  # of the key that a graph's own random numbers come from
 ProgressCallback = Callable[[int, float], None]
 """Called after each step with the steps of this segment done and the step's loss."""
 
@@ -36,8 +38,13 @@ ProgressCallback = Callable[[int, float], None]
 class StepExecutor(Protocol):
     """What runs a committed graph: one exact step."""
 
-    def step(self, state: State, batch: State) -> tuple[dict[str, Array], np.float32, np.float32]:
-        """New state, loss and gradient norm; raises the errors of `consensus.exact`."""
+    def step(
+        self, state: State, batch: State, seed: tuple[int, int], step: int
+    ) -> tuple[dict[str, Array], np.float32, np.float32]:
+        """New state, loss and gradient norm; raises the errors of `consensus.exact`.
+
+        `seed` and `step` (counted over the unit) are for graphs that draw random numbers (dropout, noise).
+        """
 
 
 class BatchSource(Protocol):
@@ -122,13 +129,14 @@ def run_segment(
     state: dict[str, Array] = dict(start_state)
     outcomes: list[StepOutcome] = []
     first = record = job.previous_record
+    key = derive_key(job.unit_seed, STEP_PURPOSE)
     honest_steps = job.steps - round(job.steps * pace.skip_share)
     for position in range(job.steps):
         started = time.monotonic()
         step = job.first_step + position
         batch = batches.batch(job.unit_seed, step)
         if position < honest_steps:
-            state, outcome = _run_step(executor, state, batch)
+            state, outcome = _run_step(executor, state, batch, key, step)
         else:
             outcome = _make_up_outcome(outcomes)
         record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch), outcome)
@@ -225,8 +233,10 @@ def replay_segment(
     return ReplayReport(True, state_committed, not ends, claim, time.monotonic() - started, detail)
 
 
-def _run_step(executor: StepExecutor, state: State, batch: State) -> tuple[dict[str, Array], StepOutcome]:
-    new_state, loss, grad_norm = executor.step(state, batch)
+def _run_step(
+    executor: StepExecutor, state: State, batch: State, key: tuple[int, int], step: int
+) -> tuple[dict[str, Array], StepOutcome]:
+    new_state, loss, grad_norm = executor.step(state, batch, key, step)
     if not (np.isfinite(loss) and np.isfinite(grad_norm)):
         raise NonFiniteState("loss or gradient norm")
     return new_state, StepOutcome(float(loss), float(grad_norm))

@@ -23,7 +23,7 @@ from miner.work.segment import CommittedSegment, Pace, ReplayReport
 from miner.work.task import TaskSpec
 from miner.work.wire import Frame, FrameError, read_frame_async, write_frame_async
 
-DEFAULT_FACTORY = "miner.work.execution:load_executor"
+DEFAULT_FACTORY = "miner.kernels:load_executor"
 STDERR_BYTES = 8192
 PIPE_BYTES = 2**22  # (= 4,194,304): a state comes in few large pieces
 

@@ -38,7 +38,9 @@ class Linear:
         self.rate = np.float32(words[0])
         self.options = dict(word.split("=") for word in words[1:])
 
-    def step(self, state: State, batch: State) -> tuple[dict[str, Any], np.float32, np.float32]:
+    def step(
+        self, state: State, batch: State, seed: tuple[int, int], step: int
+    ) -> tuple[dict[str, Any], np.float32, np.float32]:
         count = int(state["step"])
         if self.options.get("crash") == str(count):
             os.kill(os.getpid(), signal.SIGKILL)
