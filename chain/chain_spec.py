@@ -176,12 +176,12 @@ def parse_chain_spec(value: Json) -> ChainSpec:
     chain_type = _text(value, "chainType", default="Live")
     if chain_type not in CHAIN_TYPES:
         raise BadSpecField("chainType", f"{chain_type!r} is none of {', '.join(CHAIN_TYPES)}")
-    boot_nodes = value.get("bootNodes") or []
+    boot_nodes = [] if value.get("bootNodes") is None else value["bootNodes"]
     if not isinstance(boot_nodes, list) or not all(isinstance(node, str) for node in boot_nodes):
         raise BadSpecField("bootNodes", "expected a list of multiaddresses")
     if len(boot_nodes) > MAX_BOOT_NODES:
         raise BadSpecField("bootNodes", f"{len(boot_nodes)} entries, at most {MAX_BOOT_NODES}")
-    properties = value.get("properties") or {}
+    properties = {} if value.get("properties") is None else value["properties"]
     if not isinstance(properties, dict):
         raise BadSpecField("properties", "expected an object")
     protocol_id = value.get("protocolId")
