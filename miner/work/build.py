@@ -10,8 +10,8 @@ from consensus.commit.tensor import Array
 
 from miner.store.blobs import BlobStore
 from miner.store.tensor_file import encode_tensors
-from miner.work.data import load_dataset
 from miner.work.errors import TaskSpecError
+from miner.work.execution import verify_task_graph
 from miner.work.task import VERSION, BlobRef, DataOrder, TaskSpec, parse_task_spec
 
 SUBMITTED_PIN = "submitted"  # prefix of the labels under which a submitter keeps what he serves
@@ -50,7 +50,6 @@ def build_task(parts: TaskParts, shape: TaskShape, store: BlobStore) -> TaskSpec
     if len(parts.seed) != HASH_BYTES:
         raise TaskSpecError("seed", "must have 32 bytes")
     dataset, evaluation = encode_tensors(parts.dataset), encode_tensors(parts.evaluation)
-    load_dataset(dataset, parts.order)
     state_bytes = encode_tensors(parts.initial_state)
     label = f"{SUBMITTED_PIN}/{parts.model}"
     spec = TaskSpec(
@@ -73,6 +72,7 @@ def build_task(parts: TaskParts, shape: TaskShape, store: BlobStore) -> TaskSpec
         macs_per_step=parts.macs_per_step,
     )
     parse_task_spec(spec.encode())
+    verify_task_graph(spec, parts.graph, dataset)
     store.put_blob(spec.encode(), label)
     return spec
 

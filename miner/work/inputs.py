@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from consensus.commit.hashing import Hash32
 from consensus.commit.records import SEGMENT_RECORD_BYTES, SegmentRecord
 
@@ -10,6 +12,7 @@ from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
 from miner.store.errors import StoreError
 from miner.work.errors import TaskSpecError
+from miner.work.execution import verify_task_graph
 from miner.work.segment import CommittedSegment, compute_expected_start_root
 from miner.work.task import (
     MAX_SEGMENTS,
@@ -31,7 +34,8 @@ def compute_task_label(task: int) -> str:
 async def fetch_task(client: BlobClient, store: BlobStore, chain_task: ChainTask, task: int) -> TaskInputs:
     """A task's document, graph and data set, from the store or the submitter's server; pinned under the task.
 
-    Raises `TaskSpecError` when they are not what stands on chain, and the errors of `BlobClient.fetch_into`.
+    Raises `TaskSpecError` when they are not what stands on chain or do not fit each other (`verify_task_graph`),
+    `DatasetError`, and the errors of `BlobClient.fetch_into`.
     """
     label = compute_task_label(task)
     address = Address(Kind.BLOB, chain_task.spec_hash)
@@ -40,6 +44,7 @@ async def fetch_task(client: BlobClient, store: BlobStore, chain_task: ChainTask
     verify_matches_chain(spec, chain_task)
     graph = await _fetch_exactly(client, store, chain_task.endpoint, spec.graph, "graph", label)
     dataset = await _fetch_exactly(client, store, chain_task.endpoint, spec.dataset, "dataset", label)
+    await asyncio.to_thread(verify_task_graph, spec, graph, dataset)
     return TaskInputs(spec, graph, dataset)
 
 

@@ -11,16 +11,13 @@ from consensus.commit.hashing import blake2_256
 from consensus.commit.state import compute_state_root
 from miner.store.blobs import BlobStore
 from miner.store.tensor_file import encode_tensors
-from miner.work.build import TaskParts, TaskShape, build_task
+from miner.work.build import build_task
 from miner.work.data import load_dataset
 from miner.work.errors import DatasetError, TaskSpecError
 from miner.work.task import parse_task_spec
-from tests.miner.work.linear import INITIAL, ORDER, make_arrays
+from tests.miner.work.regression import INITIAL, SHAPE, make_parts
 
-PARTS = TaskParts(
-    "linear", b"0.002", blake2_256(b"graph"), 640, bytes(32), INITIAL, make_arrays(), make_arrays(), ORDER
-)
-SHAPE = TaskShape(2, 3, 4, 5)
+PARTS = make_parts()
 
 
 @pytest.fixture
@@ -32,13 +29,13 @@ def store(tmp_path: Path) -> Iterator[BlobStore]:
 def test_everything_is_stored_and_pinned(store: BlobStore) -> None:
     spec = build_task(PARTS, SHAPE, store)
     assert parse_task_spec(store.get_blob(spec.spec_hash)) == spec
-    assert store.get_blob(spec.graph.root) == b"0.002"
-    assert load_dataset(store.get_blob(spec.dataset.root), spec.order).rows == 64
+    assert store.get_blob(spec.graph.root) == PARTS.graph
+    assert load_dataset(store.get_blob(spec.dataset.root), spec.order).rows == 200
     assert spec.initial_state_root == compute_state_root(INITIAL).hex()
     assert compute_state_root(store.get_state(compute_state_root(INITIAL))) == compute_state_root(INITIAL)
     assert spec.initial_state_bytes == len(encode_tensors(INITIAL))
-    assert spec.macs_per_unit == 640 * 20 and (spec.rounds, spec.shards) == (2, 3)
-    assert store.unpin("submitted/linear") == 4  # document, graph, state, data (here also the evaluation)
+    assert spec.macs_per_unit == PARTS.macs_per_step * 20 and (spec.rounds, spec.shards) == (2, 2)
+    assert store.unpin("submitted/regression") == 5  # document, graph, state, data, evaluation
     assert build_task(PARTS, SHAPE, store) == spec
 
 
@@ -47,6 +44,8 @@ def test_unacceptable_parts(store: BlobStore) -> None:
         (dataclasses.replace(PARTS, seed=b"short"), SHAPE, TaskSpecError),
         (dataclasses.replace(PARTS, model=""), SHAPE, TaskSpecError),
         (dataclasses.replace(PARTS, macs_per_step=0), SHAPE, TaskSpecError),
+        (dataclasses.replace(PARTS, graph_root=blake2_256(b"other")), SHAPE, TaskSpecError),
+        (dataclasses.replace(PARTS, graph=b"junk"), SHAPE, TaskSpecError),
         (PARTS, dataclasses.replace(SHAPE, rounds=0), TaskSpecError),
         (dataclasses.replace(PARTS, dataset={"x": np.zeros(0, np.float32)}), SHAPE, DatasetError),
     ):

@@ -6,22 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from consensus.commit.hashing import Hash32, blake2_256
-from miner.store.address import Address, Kind
+from consensus.commit.hashing import AccountId, Hash32, blake2_256
+from consensus.protocol.units import UnitRef
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient, FetchPolicy
 from miner.store.errors import BlobNotFoundError, BlobTooLargeError, UnreachableError
 from miner.store.server import BlobServer
+from miner.work.build import build_task
 from miner.work.errors import TaskSpecError
 from miner.work.inputs import compute_task_label, fetch_evaluation, fetch_segment_start, fetch_task, fetch_transcript
 from miner.work.segment import CommittedSegment
 from miner.work.task import compute_chain_task
-from miner.work.unit import UnitRunner
+from miner.work.unit import UnitJob, UnitRunner
 from miner.work.wire import Frame, FrameError, read_frame, write_frame
-from miner.work.worker import WorkerOptions, WorkerPool
-from tests.miner.work.linear import FACTORY, SEED, SOLVER, make_inputs, make_job
+from miner.work.worker import TaskInputs, WorkerPool
+from tests.miner.work.regression import SHAPE, make_parts
+
+SOLVER = AccountId(b"s" * 32)
+SEED = blake2_256(b"unit")
 
 QUICK = FetchPolicy(1, 1, 5, 0, 0.01)
+
+
+def make_inputs(store: BlobStore) -> TaskInputs:
+    spec = build_task(make_parts(), SHAPE, store)
+    return TaskInputs(spec, store.get_blob(spec.graph.root), store.get_blob(spec.dataset.root))
 
 
 def test_frames_round_trip() -> None:
@@ -47,16 +56,15 @@ def test_invalid_frames(raw: bytes) -> None:
 
 
 async def test_everything_travels_from_submitter_to_validator(tmp_path: Path) -> None:
-    inputs = make_inputs()
     with BlobStore(tmp_path / "submitter") as theirs, BlobStore(tmp_path / "mine") as mine:
-        for data in (inputs.spec.encode(), inputs.graph, inputs.dataset):
-            theirs.put_blob(data)
-        job = make_job(theirs, inputs)
+        inputs = make_inputs(theirs)
+        root = Hash32(bytes.fromhex(inputs.spec.initial_state_root))
+        job = UnitJob(UnitRef(7, 0, 0), inputs, SEED, SOLVER, root)
         server = BlobServer(theirs)
         task = compute_chain_task(inputs.spec, 1, 1, await server.start())
-        async with BlobClient(QUICK) as client, WorkerPool(1, WorkerOptions(factory=FACTORY)) as pool:
+        async with BlobClient(QUICK) as client, WorkerPool() as pool:
             fetched = await fetch_task(client, mine, task, 7)
-            assert fetched == inputs and await fetch_evaluation(client, mine, task.endpoint, fetched) == inputs.dataset
+            assert fetched == inputs and await fetch_evaluation(client, mine, task.endpoint, fetched)
             assert mine.unpin(compute_task_label(7)) == 3
             result = await UnitRunner(theirs, pool).run(job)
             records = await fetch_transcript(client, mine, server.url, result.transcript_root)
@@ -71,12 +79,12 @@ async def test_everything_travels_from_submitter_to_validator(tmp_path: Path) ->
 
 
 async def test_inputs_that_are_not_what_is_on_chain(tmp_path: Path) -> None:
-    inputs = make_inputs()
     with BlobStore(tmp_path / "submitter") as theirs, BlobStore(tmp_path / "mine") as mine:
+        inputs = make_inputs(theirs)
+        costly = dataclasses.replace(inputs.spec, macs_per_step=inputs.spec.macs_per_step + 1)
         small = dataclasses.replace(inputs.spec, graph=dataclasses.replace(inputs.spec.graph, bytes=3))
-        large = dataclasses.replace(inputs.spec, graph=dataclasses.replace(inputs.spec.graph, bytes=9))
-        documents = (inputs.spec.encode(), small.encode(), large.encode(), b"no document")
-        for data in (inputs.graph, inputs.dataset, *documents):
+        large = dataclasses.replace(inputs.spec, graph=dataclasses.replace(inputs.spec.graph, bytes=99_999))
+        for data in (small.encode(), large.encode(), costly.encode(), b"no document"):
             theirs.put_blob(data)
         server = BlobServer(theirs)
         good = compute_chain_task(inputs.spec, 1, 1, await server.start())
@@ -87,8 +95,8 @@ async def test_inputs_that_are_not_what_is_on_chain(tmp_path: Path) -> None:
                 (dataclasses.replace(good, spec_hash=Hash32(bytes(32))), BlobNotFoundError),
                 (compute_chain_task(small, 1, 1, server.url), BlobTooLargeError),
                 (compute_chain_task(large, 1, 1, server.url), TaskSpecError),
+                (compute_chain_task(costly, 1, 1, server.url), TaskSpecError),
             ):
                 with pytest.raises(error):
                     await fetch_task(client, mine, task, 1)
-        assert not mine.is_stored(Address(Kind.BLOB, inputs.spec.dataset.root))
         await server.stop()
