@@ -1,0 +1,78 @@
+"""The roles' link to a chain: `ChainClient` with the typed calls and storage of `pallets_abi` and one account's key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from chain.client import ChainClient, ChainClientError, Head, NotConnected, Receipt
+from miner.wallet import Wallet
+from pallets_abi.base import Call, StorageItem, from_plain
+
+CONNECT_PAUSE_SECONDS = 0.5
+"""Pause between attempts to reach a node that is just starting."""
+
+T = TypeVar("T")
+
+__all__ = ["ChainClientError", "ChainLink", "Head", "Receipt"]
+
+
+class ChainLink:
+    """One account's link to one node; make it, `await connect()`, `await close()`."""
+
+    def __init__(self, url: str, wallet: Wallet) -> None:
+        self.wallet = wallet
+        self.client = ChainClient(url)
+
+    async def connect(self, seconds: float = 60.0) -> None:
+        """Waits for the node and reads the runtime's metadata. Raises NotConnected after `seconds`."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            try:
+                await self.client.connect()
+                return
+            except NotConnected:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS)
+
+    async def close(self) -> None:
+        """Closes the connection; what waits for a receipt is cancelled."""
+        await self.client.close()
+
+    async def query(self, item: StorageItem[T], *keys: Any) -> T:
+        """Value of a storage item in the best block. Raises ChainClientError, AbiMismatch."""
+        return item.decode(await self.client.query(item.pallet, item.name, list(keys)))
+
+    async def query_map(self, item: StorageItem[T], *prefix: Any) -> list[tuple[tuple[Any, ...], T]]:
+        """All entries of a map below its first keys, each with its remaining keys. Raises as `query`."""
+        kinds = item.keys[len(prefix) :]
+        entries = []
+        for key, value in await self.client.query_map(item.pallet, item.name, list(prefix)):
+            parts = key if isinstance(key, tuple | list) and len(kinds) > 1 else (key,)
+            entries.append((tuple(from_plain(kind, part) for kind, part in zip(kinds, parts, strict=True)), item.decode(value)))
+        return entries
+
+    async def free_balance(self) -> int:
+        """Free balance of the account, plancks."""
+        account = await self.client.query("System", "Account", [self.wallet.address])
+        return int(account["data"]["free"])
+
+    async def submit(self, call: Call) -> Receipt:
+        """Signs, sends and waits for the block. Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected."""
+        return await self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
+
+    async def heads(self) -> AsyncIterator[Head]:
+        """The newest best block, whenever it is another one; skips what came while the caller was busy; never ends."""
+        last = ""
+        while True:
+            try:
+                head = await self.client.head()
+            except ChainClientError:
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS * 2)
+                continue
+            if head.hash != last:
+                last = head.hash
+                yield head
+            await asyncio.sleep(CONNECT_PAUSE_SECONDS / 2)

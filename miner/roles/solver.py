@@ -1,0 +1,272 @@
+"""The solver: claims units, executes them, commits to them, opens drawn segments; goes on after kill -9.
+
+One unit at a time: `Idle → Claimed → Running → Submitted`, while units submitted earlier wait for their draws. Nothing
+is remembered that is not on chain or in the store: after a restart the chain says which unit is ours and the store's
+journal where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from consensus.commit.records import Opening
+from consensus.protocol.units import UnitRef
+
+from chain.client import ExtrinsicFailed
+from miner.roles.context import (
+    ROLE_ERRORS,
+    RoleContext,
+    ensure_bond,
+    ensure_endpoint,
+    ensure_keys,
+    to_hash,
+    wait_for_funds,
+)
+from miner.roles.link import Head
+from miner.roles.taskbook import TaskBook, UnitKey, UnitView
+from miner.work.inputs import compute_state_limit, fetch_state
+from miner.work.segment import Pace
+from miner.work.unit import UnitJob, UnitRunner, forget_unit, load_result
+from miner.work.worker import Progress
+from pallets_abi import stakes, tasks, verification
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+"""Pause when there is nothing to claim."""
+
+TIDY_HEADS = 10
+"""Every so many heads the units that wait are looked at."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A unit that may be worked on now; `is_ours` when it is already assigned to us."""
+
+    key: UnitKey
+    task: tasks.Task
+    is_ours: bool
+
+
+class Solver:
+    """One miner's work; `prepare` once, then `work` for ever, and `on_head` with every head."""
+
+    def __init__(self, context: RoleContext, pace: Pace) -> None:
+        self._context = context
+        self._pace = pace
+        self._book = TaskBook(context)
+        self._runner = UnitRunner(context.store, context.pool)
+        self._waiting: dict[UnitKey, UnitJob] = {}
+        self._chains: list[tuple[int, int]] = []
+        self._revealing: set[UnitKey] = set()
+        self._is_slashed = False
+
+    async def prepare(self) -> None:
+        """Bond, keys and endpoint on chain. Raises ChainClientError."""
+        context = self._context
+        params = await context.link.query(stakes.PARAMS)
+        wanted = 2 * params.min_solver_bond
+        bonded = await context.link.query(stakes.BONDS, stakes.Role.SOLVER.value, context.wallet.address)
+        if bonded < params.min_solver_bond:
+            await wait_for_funds(context, wanted)
+        await ensure_bond(context, stakes.Role.SOLVER, params.min_solver_bond, wanted)
+        await ensure_keys(context)
+        await ensure_endpoint(context)
+        log.info("bonded, keys and endpoint on chain; looking for units")
+
+    async def work(self) -> None:
+        """Claims and executes units, for ever; expected errors are logged and tried again."""
+        while True:
+            try:
+                if not await self._work_once():
+                    await asyncio.sleep(IDLE_SECONDS)
+            except ROLE_ERRORS as error:
+                self._context.counters.errors += 1
+                log.warning("unit given up for now: %s", error)
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def on_head(self, head: Head) -> None:
+        """Opens drawn segments; now and then forgets units whose windows are closed. Raises ChainClientError."""
+        duties = await self._context.link.query_map(verification.DUTIES)
+        for parts, duty in duties:
+            key = (int(parts[0]), int(parts[1]))
+            if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
+                await self._reveal(key, duty)
+        if head.number % TIDY_HEADS == 0:
+            await self._tidy()
+
+    async def _work_once(self) -> bool:
+        """One unit; False when there was none."""
+        address = self._context.wallet.address
+        params = await self._context.link.query(stakes.PARAMS)
+        bonded = await self._context.link.query(stakes.BONDS, stakes.Role.SOLVER.value, address)
+        if bonded < params.min_solver_bond:
+            if not self._is_slashed:
+                log.error("our bond is below the minimum (slashed?); bond again to go on")
+            self._is_slashed = True
+            self._context.counters.activity = "no bond"
+            return False
+        self._is_slashed = False
+        candidate = await self._find_candidate()
+        if candidate is None:
+            self._context.counters.activity = "no unit to claim"
+            return False
+        if not candidate.is_ours and not await self._claim(candidate):
+            return True
+        await self._execute(candidate)
+        return True
+
+    async def _find_candidate(self) -> _Candidate | None:
+        """A unit of ours first, then the next of our own chains, then any free one."""
+        free: list[_Candidate] = []
+        for number, task in await self._book.list_tasks():
+            found = await self._search_task(number, task)
+            if found is not None and (found.is_ours or self._is_own_chain(found)):
+                return found
+            if found is not None:
+                free.append(found)
+        return free[0] if free else None
+
+    def _is_own_chain(self, candidate: _Candidate) -> bool:
+        number, unit = candidate.key
+        return (number, unit % candidate.task.spec.shards) in self._chains
+
+    async def _search_task(self, number: int, task: tasks.Task) -> _Candidate | None:
+        entries = await self._context.link.query_map(tasks.SHARDS, number)
+        progress = {int(key[0]): value for key, value in entries}
+        shards = task.spec.shards
+        own = [shard for chained, shard in self._chains if chained == number]
+        offset = int.from_bytes(self._context.account[:4], "little") % shards
+        rest = [(offset + k) % shards for k in range(shards)]
+        for shard in [*own, *(shard for shard in rest if shard not in own)]:
+            known = progress.get(shard, tasks.ShardProgress(0, 0))
+            candidate = await self._check_shard(number, task, shard, known)
+            if candidate is not None:
+                return candidate
+        return None
+
+    async def _check_shard(
+        self, number: int, task: tasks.Task, shard: int, progress: tasks.ShardProgress
+    ) -> _Candidate | None:
+        """The unit of a shard that can be claimed or is ours already."""
+        shards, address = task.spec.shards, self._context.wallet.address
+        following = (number, progress.claimed * shards + shard)
+        is_open = progress.claimed < task.spec.rounds and not task.closed
+        if progress.claimed == 0:
+            return _Candidate(following, task, False) if is_open else None
+        if progress.claimed == progress.finals:
+            return _Candidate(following, task, False) if is_open else None
+        last = await self._book.get_unit((number, (progress.claimed - 1) * shards + shard))
+        if not last.is_of(address):
+            return None
+        if last.state == "Assigned":
+            return _Candidate(last.key, task, True)
+        return _Candidate(following, task, False) if is_open else None
+
+    async def _claim(self, candidate: _Candidate) -> bool:
+        """Whether the unit is ours now; somebody else may have been faster."""
+        self._context.counters.activity = f"claiming {_name(candidate.key)}"
+        try:
+            await self._context.submit(tasks.ClaimCall(*candidate.key))
+        except ExtrinsicFailed as error:
+            log.info("%s not claimed: %s", _name(candidate.key), error)
+            await asyncio.sleep(IDLE_SECONDS)
+            return False
+        return True
+
+    async def _execute(self, candidate: _Candidate) -> None:
+        unit = await self._book.get_unit(candidate.key)
+        if unit.state != "Assigned" or not unit.is_of(self._context.wallet.address):
+            return
+        job = await self._make_job(unit, candidate.task)
+        chain = (candidate.key[0], candidate.key[1] % candidate.task.spec.shards)
+        if chain not in self._chains:
+            self._chains.append(chain)
+        self._context.counters.activity = f"running {_name(candidate.key)}"
+        result = await self._runner.run(job, _ProgressCounter(self._context))
+        call = verification.SubmitCall(
+            *candidate.key, "0x" + result.transcript_root.hex(), "0x" + result.end_state_root.hex(), result.macs
+        )
+        self._context.counters.activity = f"submitting {_name(candidate.key)}"
+        await self._context.submit(call)
+        self._waiting[candidate.key] = job
+        self._context.counters.units_submitted += 1
+        log.info("submitted %s, loss %.4f", _name(candidate.key), result.progress.losses[-1])
+
+    async def _make_job(self, unit: UnitView, task: tasks.Task) -> UnitJob:
+        """The job of a unit of ours, its start state fetched and checked by root."""
+        if unit.assignment is None:
+            raise LookupError(f"{_name(unit.key)} has no solver")
+        inputs = await self._book.get_inputs(unit.key[0], task)
+        start = await self._book.find_start(unit.key, task)
+        ref = UnitRef(unit.key[0], unit.key[1], unit.attempt)
+        seed = to_hash(unit.assignment.seed)
+        job = UnitJob(ref, inputs, seed, self._context.account, start.root, self._pace)
+        endpoints = [start.endpoint] if start.endpoint else []
+        limit = compute_state_limit(inputs)
+        await fetch_state(self._context.client, self._context.store, endpoints, start.root, limit, job.label)
+        return job
+
+    async def _reveal(self, key: UnitKey, duty: verification.Duty) -> None:
+        job = self._waiting.get(key)
+        if job is None:
+            unit = await self._book.get_unit(key)
+            if not unit.is_of(self._context.wallet.address):
+                return
+            job = await self._make_job(unit, await self._book.get_task(key[0]))
+            self._waiting[key] = job
+        result = await asyncio.to_thread(load_result, self._context.store, job)
+        if result is None:
+            log.error("%s is challenged and its journal is not in our store", _name(key))
+            return
+        openings = [to_abi_opening(opening) for opening in result.compute_openings(duty.segments)]
+        self._revealing.add(key)
+        try:
+            await self._context.submit(verification.RevealSolverCall(*key, openings))
+        finally:
+            self._revealing.discard(key)
+
+    async def _tidy(self) -> None:
+        """Counts and forgets units that are final or no longer ours."""
+        for key, job in list(self._waiting.items()):
+            unit = await self._book.get_unit(key)
+            is_ours = unit.is_of(self._context.wallet.address) and unit.attempt == job.ref.attempt
+            if is_ours and unit.state != "Final":
+                continue
+            self._context.counters.units_final += int(is_ours)
+            self._context.counters.units_lost += int(not is_ours)
+            del self._waiting[key]
+            await asyncio.to_thread(forget_unit, self._context.store, job)
+
+
+class _ProgressCounter:
+    """Adds a job's progress to the daemon's counters."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self._counters = context.counters
+        self._last = 0
+
+    def __call__(self, progress: Progress) -> None:
+        self._counters.macs_done += max(0, progress.macs - self._last)
+        self._counters.loss = progress.loss
+        self._last = progress.macs
+
+
+def to_abi_opening(opening: Opening) -> verification.Opening:
+    """An opening in the form of the call."""
+    record = opening.record
+    hashes = (
+        record.start_state_root, record.end_state_root, record.first_step_record, record.last_step_record,
+        record.salted_witness,
+    )  # fmt: skip
+    return verification.Opening(
+        verification.SegmentRecord(record.index, *("0x" + value.hex() for value in hashes)),
+        "0x" + opening.witness.hex(),
+        ["0x" + sibling.hex() for sibling in opening.proof],
+    )
+
+
+def _name(key: UnitKey) -> str:
+    return f"unit {key[0]}/{key[1]}"

@@ -1,0 +1,208 @@
+"""The verifier: re-executes the drawn segments of its duties, commits to what came out, reveals it.
+
+For each drawn segment three separate checks: the fetched bytes have their root; the state is the one committed; the
+replay gives the committed end. The attestation carries what the own execution gave; the chain compares, nobody votes.
+The attestation and its salt are in the store before the commitment is sent, so a restart can still reveal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+
+from consensus.commit.hashing import AccountId, Hash32
+from consensus.protocol.attestation import (
+    Attestation,
+    Outcome,
+    SegmentClaim,
+    compute_attestation_commitment,
+)
+from substrateinterface.utils.ss58 import ss58_decode
+
+from miner.roles.context import (
+    ROLE_ERRORS,
+    RoleContext,
+    ensure_bond,
+    ensure_endpoint,
+    find_endpoint,
+    to_hash,
+    wait_for_funds,
+)
+from miner.roles.link import Head
+from miner.roles.taskbook import TaskBook, UnitKey, UnitView
+from miner.store.errors import BlobError, FetchError, StoreError
+from miner.work.errors import WorkError
+from miner.work.inputs import fetch_segment_start, fetch_transcript
+from miner.work.segment import CommittedSegment
+from miner.work.worker import Progress, TaskInputs
+from pallets_abi import stakes, verification
+
+log = logging.getLogger(__name__)
+
+DutyKey = tuple[int, int, int, int]
+"""Task, unit, attempt, draw."""
+
+
+class Verifier:
+    """One validator's duties; `prepare` once, then `on_head` with every head."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self._context = context
+        self._book = TaskBook(context)
+        self._running: dict[DutyKey, asyncio.Task[None]] = {}
+
+    async def prepare(self) -> None:
+        """Bond and endpoint on chain. Raises ChainClientError."""
+        context = self._context
+        params = await context.link.query(stakes.PARAMS)
+        wanted = 2 * params.min_verifier_bond
+        bonded = await context.link.query(stakes.BONDS, stakes.Role.VERIFIER.value, context.wallet.address)
+        if bonded < params.min_verifier_bond:
+            await wait_for_funds(context, wanted)
+        await ensure_bond(context, stakes.Role.VERIFIER, params.min_verifier_bond, wanted)
+        await ensure_endpoint(context)
+        context.counters.activity = "waiting for duties"
+        log.info("bonded and endpoint on chain; waiting for duties")
+
+    async def on_head(self, _head: Head) -> None:
+        """Begins and answers duties. Raises ChainClientError."""
+        address = self._context.wallet.address
+        for parts, duty in await self._context.link.query_map(verification.DUTIES):
+            mine = next((state for account, state in duty.verifiers if account == address), None)
+            if mine is None:
+                continue
+            key = (int(parts[0]), int(parts[1]), duty.attempt, duty.draws)
+            is_commit = duty.phase is verification.Phase.COMMIT and mine.name == "Waiting"
+            is_reveal = duty.phase is verification.Phase.REVEAL and mine.name == "Committed"
+            if (is_commit or is_reveal) and key not in self._running:
+                work = self._commit(key, duty) if is_commit else self._reveal(key)
+                task = asyncio.create_task(self._guarded(key, work))
+                self._running[key] = task
+                task.add_done_callback(lambda _, key=key: self._running.pop(key, None))  # type: ignore[misc]
+
+    async def stop(self) -> None:
+        """Ends duties under way."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _guarded(self, key: DutyKey, work: object) -> None:
+        try:
+            await work  # type: ignore[misc]
+        except ROLE_ERRORS as error:
+            self._context.counters.errors += 1
+            log.warning("duty %s: %s; trying again with the next head", key, error)
+
+    async def _commit(self, key: DutyKey, duty: verification.Duty) -> None:
+        attestation, salt = self._load(key) or (None, b"")
+        if attestation is None:
+            attestation, salt = await self._attest(key, duty), secrets.token_bytes(32)
+            self._save(key, attestation, salt)
+        commitment = compute_attestation_commitment(self._context.account, key[0], key[1], attestation, salt)
+        await self._context.submit(verification.CommitCall(key[0], key[1], "0x" + commitment.hex()))
+
+    async def _reveal(self, key: DutyKey) -> None:
+        loaded = self._load(key)
+        if loaded is None:
+            log.error("duty %s: what we committed to is not in our store, it cannot be revealed", key)
+            return
+        attestation, salt = loaded
+        await self._context.submit(
+            verification.RevealCall(key[0], key[1], to_abi_attestation(attestation), "0x" + salt.hex())
+        )
+        self._context.store.delete_record(_record(key))
+
+    async def _attest(self, key: DutyKey, duty: verification.Duty) -> Attestation:
+        """Re-executes; what cannot be fetched is Unavailable, our own failing is Inconclusive."""
+        unit_key = (key[0], key[1])
+        try:
+            return Attestation(Outcome.EXECUTED, tuple(await self._replay_all(unit_key, list(duty.segments))))
+        except (FetchError, BlobError) as error:
+            log.warning("unit %s is not available: %s", unit_key, error)
+            return Attestation(Outcome.UNAVAILABLE)
+        except (WorkError, StoreError) as error:
+            log.error("unit %s: our own execution failed, nobody's guilt: %s", unit_key, error)
+            return Attestation(Outcome.INCONCLUSIVE)
+
+    async def _replay_all(self, key: UnitKey, segments: list[int]) -> list[SegmentClaim]:
+        context = self._context
+        unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
+        if unit.assignment is None or unit.submission is None:
+            raise BlobError(f"unit/{key[0]}/{key[1]}", "is not submitted any more")
+        inputs = await self._book.get_inputs(key[0], task)
+        endpoint = await find_endpoint(context, unit.assignment.solver)
+        root = to_hash(unit.submission.transcript_root)
+        records = tuple(await fetch_transcript(context.client, context.store, endpoint, root))
+        if len(records) != inputs.spec.segments_per_unit:
+            raise BlobError(f"transcript/{root.hex()}", f"has {len(records)} records")
+        start = await self._book.find_start(key, task)
+        claims = []
+        for index in segments:
+            solver = AccountId(bytes.fromhex(ss58_decode(unit.assignment.solver)))
+            committed = CommittedSegment(
+                solver, to_hash(unit.assignment.seed), inputs.spec.steps_per_segment, records, index, start.root
+            )
+            claims.append(await self._replay(unit, committed, inputs, endpoint))
+        return claims
+
+    async def _replay(
+        self, unit: UnitView, committed: CommittedSegment, inputs: TaskInputs, endpoint: str
+    ) -> SegmentClaim:
+        context = self._context
+        name = f"unit {unit.key[0]}/{unit.key[1]} segment {committed.index}"
+        context.counters.activity = f"checking {name}"
+        data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs)
+        report = await context.pool.replay(inputs, committed, data, _ReplayCounter(context))
+        context.counters.segments_checked += 1
+        context.counters.mismatches += int(not report.is_match)
+        level = logging.INFO if report.is_match else logging.WARNING
+        log.log(
+            level, "%s: bytes %s, state %s, end %s (%s, %.1f s)", name, report.bytes_match, report.state_committed,
+            report.end_matches, report.detail, report.seconds,
+        )  # fmt: skip
+        context.counters.activity = "waiting for duties"
+        if report.claim is None:
+            raise BlobError(f"state of {name}", "has other bytes than its root says")
+        return report.claim
+
+    def _save(self, key: DutyKey, attestation: Attestation, salt: bytes) -> None:
+        document = {
+            "outcome": attestation.outcome.name,
+            "segments": [[claim.end_state_root.hex(), claim.witness.hex()] for claim in attestation.segments],
+            "salt": salt.hex(),
+        }
+        self._context.store.put_record(_record(key), json.dumps(document).encode())
+
+    def _load(self, key: DutyKey) -> tuple[Attestation, bytes] | None:
+        raw = self._context.store.get_record(_record(key))
+        if raw is None:
+            return None
+        document = json.loads(raw)
+        claims = (SegmentClaim(*(Hash32(bytes.fromhex(part)) for part in pair)) for pair in document["segments"])
+        return Attestation(Outcome[document["outcome"]], tuple(claims)), bytes.fromhex(document["salt"])
+
+
+class _ReplayCounter:
+    """Adds a replay's progress to the daemon's counters."""
+
+    def __init__(self, context: RoleContext) -> None:
+        self._counters, self._last = context.counters, 0
+
+    def __call__(self, progress: Progress) -> None:
+        self._counters.macs_done += max(0, progress.macs - self._last)
+        self._last = progress.macs
+
+
+def to_abi_attestation(attestation: Attestation) -> verification.Attestation:
+    """An attestation in the form of the call."""
+    return verification.Attestation(
+        verification.Outcome(attestation.outcome.name.capitalize()),
+        [("0x" + claim.end_state_root.hex(), "0x" + claim.witness.hex()) for claim in attestation.segments],
+    )
+
+
+def _record(key: DutyKey) -> str:
+    return "attestation/" + "/".join(str(part) for part in key)

@@ -1,0 +1,24 @@
+"""Pallet Aura (index 2).
+
+Generated from the runtime's metadata by `python -m pallets_abi.generate`; do not edit.
+"""
+
+# ruff: noqa: E501, F401 - the texts are those of the chain; every module has the same imports
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+
+
+AUTHORITIES: StorageItem[list[Hash]] = StorageItem("Aura", "Authorities", (), list[Hash], False)
+"""The current authority set."""
+
+CURRENT_SLOT: StorageItem[int] = StorageItem("Aura", "CurrentSlot", (), int, False)
+"""The current slot of this block.
+
+This will be set in `on_initialize`.
+"""
