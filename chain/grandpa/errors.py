@@ -1,15 +1,15 @@
 """Why a GRANDPA message or justification is refused; all are PeerFault.
 
-    JustificationInvalid (chain.errors)
-    ├── MalformedJustification    the bytes do not decode, or exceed a bound
-    ├── WrongTarget               it proves another block than the one it came with
-    ├── UnknownVoter              a precommit of someone outside the set
-    ├── BadSignature              a signature that fails (also: signed for another round or set)
-    ├── DuplicateVote             the same precommit twice
-    ├── VoteNotDescendant         a precommit for a block that the ancestries do not lead to the target
-    ├── UnusedAncestry            headers that no vote needs
-    └── NotEnoughWeight           precommits of two thirds of the weight or less
-    VoteInvalid (PeerFault)       a single vote that breaks a rule
+JustificationInvalid (chain.errors)
+├── MalformedJustification    the bytes do not decode, or exceed a bound
+├── WrongTarget               it proves another block than the one it came with
+├── UnknownVoter              a precommit of someone outside the set
+├── BadSignature              a signature that fails (also: signed for another round or set)
+├── DuplicateVote             the same precommit twice
+├── VoteNotDescendant         a precommit for a block that the ancestries do not lead to the target
+├── UnusedAncestry            headers that no vote needs
+└── NotEnoughWeight           precommits of two thirds of the weight or less
+VoteInvalid (PeerFault)       a single vote that breaks a rule
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -109,9 +108,7 @@ class GrandpaService:
     def status(self) -> FinalityStatus:
         """Where the voter stands."""
         voter = self.voter
-        return FinalityStatus(
-            voter.round.number, voter.authorities.set_id, voter.is_voter, voter.finalized.number
-        )
+        return FinalityStatus(voter.round.number, voter.authorities.set_id, voter.is_voter, voter.finalized.number)
 
     def on_message(self, peer: str, message: bytes) -> None:
         """A GossipMessage from a peer; dropped when too many wait."""
@@ -321,4 +318,4 @@ def _signed(text: str | None) -> SignedVote | None:
 def _write(path: Path, data: dict[str, object]) -> None:
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(data))
-    os.replace(temporary, path)
+    temporary.replace(path)

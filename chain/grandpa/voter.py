@@ -244,7 +244,8 @@ class Voter:
         signed = SignedVote(vote, signature, self._signer.public)
         if (self._voted.set_id, self._voted.round) != (set_id, number):
             self._voted = Voted(set_id, number)
-        self._voted = replace(self._voted, **{"prevote" if kind is Kind.PREVOTE else "precommit": signed})
+        is_prevote = kind is Kind.PREVOTE
+        self._voted = replace(self._voted, prevote=signed) if is_prevote else replace(self._voted, precommit=signed)
         self.round.add(signed)
         return [Remember(self._voted), Broadcast(VoteMessage(number, set_id, signed))]
 
@@ -339,9 +340,9 @@ class Voter:
         weights = self.authorities.weights
         rounds: dict[int, set[bytes]] = {}
         for set_id, number, signed in self._buffer:
-            if set_id == self.authorities.set_id and number > self.round.number and signed.voter in weights:
-                if verify_signature(signed, number, set_id):
-                    rounds.setdefault(number, set()).add(signed.voter)
+            is_later = set_id == self.authorities.set_id and number > self.round.number and signed.voter in weights
+            if is_later and verify_signature(signed, number, set_id):
+                rounds.setdefault(number, set()).add(signed.voter)
         needed = self.authorities.total - self.authorities.threshold + 1
         reached = [number for number, voters in rounds.items() if self.round.weight_of(voters) >= needed]
         if not reached:
@@ -364,7 +365,7 @@ class Voter:
             raise MalformedJustification(f"block #{header.number} is not finalised by set {self.authorities.set_id}")
         verify_justification(JustificationInput(proof, header.hash, header.number, self.authorities))
         if not self.tree.is_descendant(header.hash, self.finalized.hash):
-            raise JustificationInvalid(f"#{header.number} is not on the chain of the finalised #{self.finalized.number}")
+            raise JustificationInvalid(f"#{header.number} is no descendant of the finalised #{self.finalized.number}")
         set_id = self.authorities.set_id
         actions = self._finalized(proof, now)
         if self.authorities.set_id == set_id and proof.round >= self.round.number:

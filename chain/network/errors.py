@@ -1,18 +1,18 @@
 """Errors of the network.
 
-    PeerFault (chain.errors)               a peer broke a rule: its stream is reset, its reputation falls
-    └── NetworkPeerFault
-        ├── MessageTooLarge                more bytes than the protocol allows
-        ├── BadMessage                     bytes that do not decode
-        ├── WrongNetwork                   a handshake of another genesis
-        └── BadResponse                    an answer that does not fit its request
-    Misuse (chain.errors)
-    └── NetworkMisuse
-        ├── NotRunning                     the service was not started, or has stopped
-        ├── ListenFailed                   the port is in use or cannot be bound
-        └── BadAddress                     a bootnode that is not a multiaddress with a peer id
-    ChainError (chain.errors)
-    └── RequestFailed                      no answer: peer unknown, gone, refused, too slow, or we are too busy
+PeerFault (chain.errors)               a peer broke a rule: its stream is reset, its reputation falls
+└── NetworkPeerFault
+    ├── MessageTooLarge                more bytes than the protocol allows
+    ├── BadMessage                     bytes that do not decode
+    ├── WrongNetwork                   a handshake of another genesis
+    └── BadResponse                    an answer that does not fit its request
+Misuse (chain.errors)
+└── NetworkMisuse
+    ├── NotRunning                     the service was not started, or has stopped
+    ├── ListenFailed                   the port is in use or cannot be bound
+    └── BadAddress                     a bootnode that is not a multiaddress with a peer id
+ChainError (chain.errors)
+└── RequestFailed                      no answer: peer unknown, gone, refused, too slow, or we are too busy
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from typing import Any, Protocol
+
+import trio
 
 from chain.network.errors import BadMessage, MessageTooLarge
 from chain.network.protobuf import MAX_VARINT_BYTES, read_varint
+
+logger = logging.getLogger(__name__)
 
 READ_CHUNK = 1 << 16  # 64 KiB: a yamux frame's payload
 
@@ -49,3 +54,12 @@ class FrameReader:
                 raise BadMessage(f"the stream ended inside a {what}", self._peer)
             raise EndOfStream
         self._buffer += data
+
+
+async def reset_quietly(stream: Any) -> None:
+    """Resets a libp2p stream within a second, also while being cancelled; an error is of no interest any more."""
+    try:
+        with trio.CancelScope(deadline=trio.current_time() + 1.0, shield=True):
+            await stream.reset()
+    except Exception as error:  # noqa: BLE001  libp2p raises many kinds
+        logger.debug("resetting a stream: %r", error)

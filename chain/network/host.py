@@ -11,7 +11,6 @@ import math
 import random
 import time
 from functools import partial
-from typing import Any
 
 import trio
 from libp2p import new_host
@@ -35,7 +34,7 @@ from chain.network.events import (
     PeerDisconnected,
     TransactionsReceived,
 )
-from chain.network.framing import EndOfStream, FrameReader
+from chain.network.framing import EndOfStream, FrameReader, reset_quietly
 from chain.network.link import PeerLink
 from chain.network.messages import (
     MAX_ANNOUNCE_BYTES,
@@ -60,7 +59,8 @@ SERVE_TIMEOUT = 15.0  # seconds for the node to build a response
 MAX_SERVED_AT_ONCE = 8  # block requests of all peers together
 MAX_SERVED_PER_PEER = 2
 MAX_FAULTS = 8  # broken rules until a peer is refused
-BAN_SECONDS = 300.0
+BAN_SECONDS = 60.0
+FORGIVE_SECONDS = 10.0  # one fault is forgotten after each
 REDIAL_FIRST, REDIAL_MAX = 0.5, 15.0  # seconds; doubled at each failure, times a random factor of 0.5 to 1.5
 SUFFIX = {"announce": "block-announces/1", "transactions": "transactions/1", "grandpa": "grandpa/1"}
 BOUND = {"announce": MAX_ANNOUNCE_BYTES, "transactions": MAX_TRANSACTIONS_BYTES, "grandpa": MAX_GRANDPA_BYTES}
@@ -75,7 +75,7 @@ def run_host(config: NetworkConfig, bridge: Bridge) -> None:
         host = Host(config, bridge)
         try:
             trio.run(host.run)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  whatever ends libp2p, the node lives on
             if not started and not host.is_listening:
                 bridge.failed(_first_cause(error))
                 return
@@ -93,14 +93,14 @@ def _first_cause(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
-class Host(INotifee):
+class Host(INotifee):  # type: ignore[misc]  # libp2p is untyped here
     """One libp2p host and its peers; lives on the trio thread."""
 
     def __init__(self, config: NetworkConfig, bridge: Bridge) -> None:
         self.config, self.bridge = config, bridge
         self.is_listening = False
         self._links: dict[str, PeerLink] = {}
-        self._faults: dict[str, int] = {}
+        self._faults: dict[str, tuple[int, float]] = {}
         self._banned: dict[str, float] = {}
         self._served: dict[str, int] = {}
         self._serving = trio.Semaphore(MAX_SERVED_AT_ONCE)
@@ -125,7 +125,7 @@ class Host(INotifee):
         async with trio.open_nursery() as self._nursery:
             async with self._host.run(listen_addrs=[Multiaddr(address)]):
                 addresses = tuple(str(one) for one in self._host.get_addrs())
-                if not self._host.get_network().listeners:  # type: ignore[attr-defined]
+                if not self._host.get_network().listeners:
                     raise ListenFailed(address, "the port is in use or not allowed")
                 self.is_listening = True
                 peer_id = self._host.get_id().to_base58()
@@ -164,7 +164,7 @@ class Host(INotifee):
             connection_config=limits,
             disable_identify_address_discovery=True,
         )
-        host.get_network().retry_config.max_retries = 0  # type: ignore[attr-defined]
+        host.get_network().retry_config.max_retries = 0
         return host
 
     def forget_all(self) -> None:
@@ -229,7 +229,7 @@ class Host(INotifee):
         try:
             with trio.move_on_after(2.0):
                 await self._host.disconnect(peer_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
             logger.debug("disconnecting %s: %r", peer_id, error)
 
     async def _keep_connected(self, info: PeerInfo) -> None:
@@ -240,10 +240,10 @@ class Host(INotifee):
                 await trio.sleep(0.5)
                 continue
             try:
-                self._host.get_network().unblock_peer(info.peer_id)  # type: ignore[attr-defined]
+                self._host.get_network().unblock_peer(info.peer_id)
                 with trio.fail_after(HANDSHAKE_TIMEOUT):
                     await self._host.connect(info)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
                 logger.debug("dialling %s: %r", info.peer_id, error)
                 await trio.sleep(delay * random.uniform(0.5, 1.5))
                 delay = min(delay * 2, REDIAL_MAX)
@@ -256,8 +256,11 @@ class Host(INotifee):
         logger.info("peer %s broke a rule: %s", peer, error)
         if len(self._faults) > 4_096:
             self._faults.clear()
-        self._faults[peer] = self._faults.get(peer, 0) + 1
-        if self._faults[peer] >= MAX_FAULTS:
+        now = trio.current_time()
+        count, last = self._faults.get(peer, (0, now))
+        count = max(0, count - int((now - last) / FORGIVE_SECONDS)) + 1
+        self._faults[peer] = (count, now)
+        if count >= MAX_FAULTS:
             del self._faults[peer]
             self._banned[peer] = trio.current_time() + BAN_SECONDS
             self._nursery.start_soon(self._disconnect, ID.from_base58(peer))
@@ -294,7 +297,7 @@ class Host(INotifee):
         except PeerFault as error:
             self.fault(ask.peer, error)
             self.bridge.answer(ask.ticket, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
             self.bridge.answer(ask.ticket, RequestFailed(ask.peer, f"{type(error).__name__}: {error}"))
 
     async def _exchange(self, peer_id: ID, message: bytes) -> bytes:
@@ -304,15 +307,14 @@ class Host(INotifee):
             await stream.close_write()
             return await FrameReader(stream, peer_id.to_base58()).frame(MAX_RESPONSE_BYTES, "block response")
         finally:
-            with trio.move_on_after(1.0, shield=True):
-                await stream.reset()
+            await reset_quietly(stream)
 
     # ---- what peers open
 
     async def _on_block_request(self, stream: INetStream) -> None:
         peer = stream.muxed_conn.peer_id.to_base58()
         if self._is_banned(peer) or self._served.get(peer, 0) >= MAX_SERVED_PER_PEER:
-            await _reset(stream)
+            await reset_quietly(stream)
             return
         self._served[peer] = self._served.get(peer, 0) + 1
         try:
@@ -325,10 +327,10 @@ class Host(INotifee):
             await stream.close()
         except PeerFault as error:
             self.fault(peer, error)
-            await _reset(stream)
-        except Exception as error:
+            await reset_quietly(stream)
+        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
             logger.debug("serving %s: %r", peer, error)
-            await _reset(stream)
+            await reset_quietly(stream)
         finally:
             self._served[peer] -= 1
             if not self._served[peer]:
@@ -349,7 +351,7 @@ class Host(INotifee):
     async def _on_notifications(self, kind: str, stream: INetStream) -> None:
         peer = stream.muxed_conn.peer_id.to_base58()
         if self._is_banned(peer):
-            await _reset(stream)
+            await reset_quietly(stream)
             return
         reader = FrameReader(stream, peer)
         try:
@@ -369,9 +371,9 @@ class Host(INotifee):
             self.fault(peer, error)
         except EndOfStream:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
             logger.debug("%s stream of %s ended: %r", kind, peer, error)
-        await _reset(stream)
+        await reset_quietly(stream)
 
     # ---- handshakes
 
@@ -409,17 +411,9 @@ def _decode(kind: str, peer: str, message: bytes) -> NetworkEvent:
 def _parse_address(address: str) -> PeerInfo:
     try:
         return info_from_p2p_addr(Multiaddr(address))
-    except Exception as error:  # the library raises many kinds
+    except Exception as error:  # noqa: BLE001  multiaddr raises many kinds
         raise BadAddress(address) from error
 
 
 def _with_peer(address: str, peer_id: str) -> str:
     return address if "/p2p/" in address else f"{address}/p2p/{peer_id}"
-
-
-async def _reset(stream: Any) -> None:
-    try:
-        with trio.move_on_after(1.0, shield=True):
-            await stream.reset()
-    except Exception as error:
-        logger.debug("resetting a stream: %r", error)

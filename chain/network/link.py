@@ -12,7 +12,7 @@ from libp2p.peer.id import ID
 
 from chain.errors import PeerFault
 from chain.network.bridge import Gossip
-from chain.network.framing import FrameReader
+from chain.network.framing import FrameReader, reset_quietly
 from chain.network.messages import MAX_HANDSHAKE_BYTES, Handshake, frame
 
 if TYPE_CHECKING:
@@ -72,12 +72,11 @@ class PeerLink:
                 await self._pump(stream, kind)
             except PeerFault as error:
                 self._host.fault(self.peer_id.to_base58(), error)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
                 logger.debug("%s substream to %s: %r", kind, self.peer_id, error)
             finally:
                 if stream is not None:
-                    with trio.move_on_after(1.0, shield=True):
-                        await stream.reset()
+                    await reset_quietly(stream)
             await trio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, REOPEN_MAX)
 
@@ -89,7 +88,7 @@ class PeerLink:
                 try:
                     while await stream.read(1):
                         pass  # nothing is said on this side after the handshake
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  libp2p raises many kinds
                     logger.debug("%s substream to %s ended: %r", kind, self.peer_id, error)
                 nursery.cancel_scope.cancel()
 

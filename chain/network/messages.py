@@ -143,7 +143,8 @@ class BlockRequest:
     @staticmethod
     def decode(data: bytes) -> BlockRequest:
         """Raises BadMessage."""
-        fields, start, direction, max_blocks = BlockField(0), None, Direction.ASCENDING, 0
+        fields, direction, max_blocks = BlockField(0), Direction.ASCENDING, 0
+        start: bytes | int | None = None
         for number, value in iter_fields(data):
             if number == 1 and isinstance(value, int):
                 fields = BlockField(value >> 24 & ALL_FIELDS)
@@ -207,7 +208,7 @@ def encode_response(blocks: list[BlockData]) -> bytes:
 
 def decode_response(data: bytes, request: BlockRequest) -> list[BlockData]:
     """The blocks of an answer to `request`; raises BadMessage, also when there are more than asked for."""
-    blocks = []
+    blocks: list[BlockData] = []
     for number, value in iter_fields(data):
         if number == 1 and isinstance(value, bytes):
             if len(blocks) >= (request.max_blocks or MAX_BLOCKS_PER_REQUEST):

@@ -107,7 +107,8 @@ class NetworkService:
     async def start(self) -> None:
         """Starts the libp2p thread and listens; raises ListenFailed, BadAddress, TimeoutError."""
         ready = self._bridge.open(asyncio.get_running_loop())
-        self._thread = threading.Thread(target=_run_thread, args=(self.config, self._bridge), name="libp2p", daemon=True)
+        arguments = (self.config, self._bridge)
+        self._thread = threading.Thread(target=_run_thread, args=arguments, name="libp2p", daemon=True)
         self._thread.start()
         self._peer_id, self._addresses = await asyncio.wait_for(ready, START_TIMEOUT)
 

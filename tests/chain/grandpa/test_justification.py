@@ -32,7 +32,9 @@ def precommit(index: int, target: Header = TARGET, round_number: int = ROUND, se
     return signed(KEYS[index], Kind.PRECOMMIT, target, round_number, set_id)
 
 
-def given(votes: list[SignedVote], weights: tuple[int, ...] = (1, 1, 1, 1), headers: tuple[Header, ...] = ()) -> JustificationInput:
+def given(
+    votes: list[SignedVote], weights: tuple[int, ...] = (1, 1, 1, 1), headers: tuple[Header, ...] = ()
+) -> JustificationInput:
     proof = Justification(ROUND, Commit(TARGET.hash, TARGET.number, tuple(votes)), headers)
     return JustificationInput(proof, TARGET.hash, TARGET.number, AuthoritySet(SET, voters(*weights)))
 
