@@ -33,7 +33,8 @@ from __future__ import annotations
 __all__ = [
     "AllocatorFault", "BlobMalformed", "BodyInvalid", "BodyTooLarge", "ChainError",
     "ConflictsWithFinalized", "DatabaseCorrupt", "DatabaseLocked", "DecodeError", "ExecutionRejected", "FutureSlot",
-    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "MissingExport", "MissingSeal", "Misuse", "NotOurSlot",
+    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "MissingExport", "MissingSeal", "Misuse",
+    "NotOurSlot",
     "PeerFault", "ProofInvalid", "RuntimeTrapped", "RuntimeUnusable", "SlotNotIncreasing", "StatePruned",
     "TransactionFault", "TrieCorrupt", "UnknownBlock", "UnknownImports", "UnknownParent", "WrongAuthor", "WrongDigest",
     "WrongExtrinsicsRoot", "WrongGenesis", "WrongNumber", "WrongParent", "WrongSeal", "WrongStateRoot",

@@ -156,6 +156,24 @@ class Trie:
         """The smallest key greater than `key`, or None."""
         return next(self.iterate(root, after=key), None)
 
+    def collect(self, roots: Iterable[bytes]) -> set[bytes]:
+        """Hashes of all nodes and hashed values that the given roots reach."""
+        live: set[bytes] = set()
+        waiting: list[Reference] = list(roots)
+        while waiting:
+            reference = waiting.pop()
+            if not isinstance(reference, bytes) or reference in live:
+                continue
+            live.add(reference)
+            if reference == EMPTY_ROOT:
+                continue
+            node = self._load(reference)
+            if node.value_hash is not None:
+                live.add(node.value_hash)
+            if node.children is not None:
+                waiting.extend(child for child in node.children if child is not None)
+        return live
+
     # ---- updating
 
     def update(

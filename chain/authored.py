@@ -1,0 +1,69 @@
+"""Authoring: a block is put together by runtime calls on one overlay, extrinsic by extrinsic."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chain.errors import RuntimeTrapped
+from chain.primitives.block import ZERO_HASH, Block, Header, read_body
+from chain.primitives.digest import aura_pre_runtime
+from chain.primitives.scale import Reader
+from chain.runtime.api import encode_inherents
+from chain.runtime.executor import Executor
+from chain.state.overlay import Overlay
+from chain.state.view import StateView
+
+
+class SigningKey(Protocol):
+    """An sr25519 key."""
+
+    @property
+    def public(self) -> bytes:
+        """32 bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """A 64-byte signature."""
+        ...
+
+
+class BlockBuilder:
+    """One block in the making; an extrinsic that the runtime refuses leaves no trace."""
+
+    def __init__(self, executor: Executor, view: StateView, parent: Header, slot: int) -> None:
+        self._executor = executor
+        self._overlay = Overlay(view)
+        self._extrinsics: list[bytes] = []
+        header = Header(parent.hash, parent.number + 1, ZERO_HASH, ZERO_HASH, (aura_pre_runtime(slot),))
+        executor.call("Core_initialize_block", header.encode(), self._overlay)
+
+    def add_inherents(self, timestamp_ms: int) -> None:
+        """The runtime's own extrinsics: the timestamp. Raises RuntimeTrapped if it refuses them."""
+        data = self._executor.call("BlockBuilder_inherent_extrinsics", encode_inherents(timestamp_ms), self._overlay)
+        for extrinsic in read_body(Reader(data)):
+            error = self.add(extrinsic)
+            if error is not None:
+                raise RuntimeTrapped("BlockBuilder_apply_extrinsic", f"the inherent was refused: 0x{error.hex()}")
+
+    def add(self, extrinsic: bytes) -> bytes | None:
+        """Applies an extrinsic (with its length in front); None, or the encoded TransactionValidityError.
+
+        A dispatch that fails is in the block, and paid for. Raises RuntimeTrapped.
+        """
+        self._overlay.start()
+        try:
+            result = self._executor.call("BlockBuilder_apply_extrinsic", extrinsic, self._overlay)
+        except BaseException:
+            self._overlay.rollback()
+            raise
+        if result[:1] != b"\x00":
+            self._overlay.rollback()
+            return result[1:]
+        self._overlay.commit()
+        self._extrinsics.append(extrinsic)
+        return None
+
+    def finish(self) -> Block:
+        """The block without its seal; raises RuntimeTrapped."""
+        header = Header.decode(self._executor.call("BlockBuilder_finalize_block", b"", self._overlay))
+        return Block(header, tuple(self._extrinsics))
