@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from devnet.accounts import address_of
 from devnet.checks import (
     MIN_EPOCHS,
     Finding,
@@ -23,7 +24,7 @@ from devnet.checks import (
     check_shares,
 )
 from devnet.model import HeldOutModel
-from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan, account_of
+from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
 from devnet.processes import ProcessGroup
 from devnet.table import make_table
 from devnet.watcher import Watcher
@@ -67,8 +68,8 @@ class Demo:
         self.state = DemoState()
         self.watcher: Watcher
         self.model = HeldOutModel(options.model)
-        self.honest = {miner.name: account_of(miner.uri) for miner in options.plan.miners if not miner.cheat}
-        self.cheaters = {miner.name: account_of(miner.uri) for miner in options.plan.miners if miner.cheat}
+        self.honest = {miner.name: address_of(miner.uri) for miner in options.plan.miners if not miner.cheat}
+        self.cheaters = {miner.name: address_of(miner.uri) for miner in options.plan.miners if miner.cheat}
 
     def run(self, on_change: Callable[[Demo], None]) -> list[Finding]:
         """Starts everything, follows the chain until all can be judged or time is over, and judges."""

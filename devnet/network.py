@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chain.identity import sr25519_from_uri
+from devnet.accounts import OPERATOR_URI
 from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port
-
-OPERATOR_URI = "//Alice"
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,3 @@ class DemoNetwork:
         arguments += ["--base-path", str(self.folder / slug), "--rpc-port", str(ports[0]), "--p2p-port", str(ports[1])]
         arguments += ["--blob-port", str(ports[2]), "--metrics-port", str(ports[3]), *extra]
         return self.group.start(ManagedProcess(slug, module, arguments, self.folder, ports[0], ports[2]))
-
-
-def account_of(uri: str) -> str:
-    """SS58 address of a development account."""
-    return sr25519_from_uri(uri).address

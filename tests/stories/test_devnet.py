@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan, account_of
+from devnet.accounts import address_of
+from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
 from devnet.processes import ProcessGroup, wait_until
 from devnet.watcher import Watcher
 
 PLAN = NetworkPlan(preset="test", miners=DEMO_PLAN.miners, validators=DEMO_PLAN.validators)
-FAST, CHEATER = account_of("//Bob"), account_of("//Dave")
+FAST, CHEATER = address_of("//Bob"), address_of("//Dave")
 EPOCH_SECONDS = 12
 
 
