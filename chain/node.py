@@ -114,6 +114,7 @@ class Node:
         self.sync = SyncService(self.chain, self._thread, self.imports, self.network)
         self.authoring = AuthoringService(self.chain, self._thread, self.imports, self.pool, self.keystore)
         self.grandpa = await self._make_grandpa(grandpa_key)
+        self.sync.on_justification = self.grandpa.on_justification
         self.rpc = RpcServer(RpcConfig(config.rpc_host, config.rpc_port), self._rpc_context(), self._metrics())
         await self.rpc.start()
         self._spawn("grandpa", self.grandpa.run())

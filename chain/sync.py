@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from chain.blockchain import Blockchain
 from chain.errors import ChainError, PeerFault
@@ -32,6 +33,8 @@ class SyncService:
         self._chain, self._thread, self._queue, self._network = chain, thread, queue, network
         self._goals: asyncio.Queue[tuple[str, int, bytes]] = asyncio.Queue(MAX_GOALS)
         self._wanted: set[bytes] = set()
+        self.on_justification: Callable[[bytes, bytes], None] = lambda _hash, _proof: None
+        """Gets each (hash, justification) that came with a block; GRANDPA verifies it before anything is final."""
 
     @property
     def is_syncing(self) -> bool:
@@ -108,7 +111,7 @@ class SyncService:
         block = Block(header, data.body or ())
         await self._queue.import_block(block)
         if data.justification is not None:
-            await self._queue.finalize(header.hash, data.justification)
+            self.on_justification(header.hash, data.justification)
 
     async def _is_known(self, block_hash: bytes) -> bool:
         return await self._thread.run(self._chain.header, block_hash) is not None
