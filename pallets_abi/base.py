@@ -21,6 +21,7 @@ Hash = str
 """0x-prefixed hex of fixed-width bytes."""
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class AbiMismatch(Exception):
@@ -112,7 +113,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class StorageItem(Generic[T]):
+class StorageItem(Generic[T_co]):
     """A storage item: its name, the types of its keys, of its value, and what an absent entry means."""
 
     pallet: str
@@ -122,11 +123,11 @@ class StorageItem(Generic[T]):
     optional: bool
     """True: absent reads as None; False: as the runtime's default."""
 
-    def decode(self, plain: Any) -> T:
+    def decode(self, plain: Any) -> T_co:
         """Typed value of a plain one. Raises AbiMismatch."""
         if plain is None and self.optional:
-            return typing.cast(T, None)
-        return typing.cast(T, from_plain(self.value, plain))
+            return typing.cast(T_co, None)
+        return typing.cast(T_co, from_plain(self.value, plain))
 
     def decode_key(self, plain: Any) -> tuple[Any, ...]:
         """Typed keys of one entry of a map. Raises AbiMismatch."""

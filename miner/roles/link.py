@@ -45,13 +45,15 @@ class ChainLink:
         """Value of a storage item in the best block. Raises ChainClientError, AbiMismatch."""
         return item.decode(await self.client.query(item.pallet, item.name, list(keys)))
 
-    async def query_map(self, item: StorageItem[T], *prefix: Any) -> list[tuple[tuple[Any, ...], T]]:
+    async def query_map(self, item: StorageItem[T | None], *prefix: Any) -> list[tuple[tuple[Any, ...], T]]:
         """All entries of a map below its first keys, each with its remaining keys. Raises as `query`."""
         kinds = item.keys[len(prefix) :]
         entries = []
         for key, value in await self.client.query_map(item.pallet, item.name, list(prefix)):
             parts = key if isinstance(key, tuple | list) and len(kinds) > 1 else (key,)
-            entries.append((tuple(from_plain(kind, part) for kind, part in zip(kinds, parts, strict=True)), item.decode(value)))
+            typed = item.decode(value)
+            if typed is not None:
+                entries.append((tuple(from_plain(kind, part) for kind, part in zip(kinds, parts, strict=True)), typed))
         return entries
 
     async def free_balance(self) -> int:
