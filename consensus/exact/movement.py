@@ -21,7 +21,7 @@ def amax(values: Array, axes: tuple[int, ...]) -> Array:
     """Largest value over ``axes`` (kept as 1), with −0 < +0. −inf is legal; NaN and +inf raise `NonFiniteState`."""
     if np.isnan(values).any() or np.isposinf(values).any():
         raise NonFiniteState("amax")
-    keys = _ordered(np.ascontiguousarray(values).view(np.int32))
+    keys = _ordered(np.asarray(values, order="C").view(np.int32))
     return np.asarray(_ordered(keys.max(axis=axes, keepdims=True)).view(np.float32))
 
 

@@ -54,7 +54,7 @@ _ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 
 
 def _horner(coefficients: tuple[np.float32, ...], x: Array) -> Array:
-    result: Array = np.full_like(x, coefficients[0])
+    result: Array = np.full(x.shape, coefficients[0], dtype=np.float32)
     for coefficient in coefficients[1:]:
         result = result * x
         result = result + coefficient
@@ -69,7 +69,7 @@ def _two_to(n: Array) -> Array:
 def exp(x: Array) -> Array:
     """e^x. exp(−inf) = +0, over `EXP_MAX` +inf, NaN stays NaN; subnormal results are rounded twice at most."""
     with np.errstate(all="ignore"):
-        x = np.ascontiguousarray(x)
+        x = np.asarray(x, order="C")
         inside = np.where((x >= EXP_MIN) & (x <= EXP_MAX), x, np.float32(0.0))
         n = np.rint(inside * _LOG2E)
         r = inside - n * _LN2_HIGH
@@ -91,7 +91,7 @@ def exp(x: Array) -> Array:
 def log(x: Array) -> Array:
     """Natural logarithm; log(±0) = −inf, log(+inf) = +inf, negative arguments give NaN, subnormals are exact."""
     with np.errstate(all="ignore"):
-        x = np.ascontiguousarray(x)
+        x = np.asarray(x, order="C")
         legal = (x > 0) & (x < np.float32(np.inf))
         inside = np.where(legal, x, _ONE)
         tiny = inside < np.float32(2.0**-126)
@@ -118,7 +118,7 @@ def log(x: Array) -> Array:
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent; ±1 from |x| ≥ 10; odd, zeros keep their sign."""
     with np.errstate(all="ignore"):
-        x = np.ascontiguousarray(x)
+        x = np.asarray(x, order="C")
         a = np.abs(x)
         z = x * x
         small = _horner(_TANH, np.minimum(z, _ONE))
@@ -136,7 +136,7 @@ def tanh(x: Array) -> Array:
 def erf(x: Array) -> Array:
     """Error function; ±1 from |x| ≥ 4; odd, zeros keep their sign."""
     with np.errstate(all="ignore"):
-        x = np.ascontiguousarray(x)
+        x = np.asarray(x, order="C")
         a = np.minimum(np.abs(x), np.float32(4.0))
         z = a * a
         small = _horner(_ERF, np.minimum(z, _ONE))

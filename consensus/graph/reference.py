@@ -30,5 +30,5 @@ def run_reference(graph: Graph, inputs: Mapping[tuple[str, str], Array]) -> dict
             value = np.asarray(run(node, [values[i] for i in node.inputs]))
         values.append(value)
         if node.op == "output":
-            results[(str(node.attrs["kind"]), str(node.attrs["name"]))] = np.ascontiguousarray(value)
+            results[(str(node.attrs["kind"]), str(node.attrs["name"]))] = np.asarray(value, order="C")
     return results
