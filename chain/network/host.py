@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import socket
 import time
 from functools import partial
 
@@ -117,6 +118,7 @@ class Host(INotifee):  # type: ignore[misc]  # libp2p is untyped here
         self._token = trio.lowlevel.current_trio_token()
         send, receive = trio.open_memory_channel[Command](math.inf)  # bounded by the bridge's own count
         address = f"/ip4/{self.config.listen_host}/tcp/{self.config.listen_port}"
+        _check_port(self.config.listen_host, self.config.listen_port, address)
         self._host = self._new_host()
         for kind in SUFFIX:
             self._host.set_stream_handler(self.protocol(kind), partial(self._on_notifications, kind))
@@ -406,6 +408,16 @@ def _decode(kind: str, peer: str, message: bytes) -> NetworkEvent:
     if kind == "transactions":
         return TransactionsReceived(peer, tuple(decode_transactions(message)))
     return GrandpaMessage(peer, message)
+
+
+def _check_port(host: str, port: int, address: str) -> None:
+    """Raises ListenFailed if the port is taken; libp2p shares ports (SO_REUSEPORT) and would not tell."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise ListenFailed(address, str(error)) from error
 
 
 def _parse_address(address: str) -> PeerInfo:
