@@ -18,11 +18,11 @@ from chain.importing import ChainThread, ImportQueue
 from chain.keystore import Keystore
 from chain.pool.pool import Transaction
 from chain.pool.service import PoolService
-from chain.primitives import Block, Header, Reader
+from chain.pool.validity import InvalidTransaction, read_validity_error
+from chain.primitives import Header, Reader, blake2_256
 
 log = logging.getLogger(__name__)
 
-MAX_AUTHORITIES = 4_096
 PROPOSAL_SHARE = 0.4
 """Part of a slot after which no further extrinsic is begun; executing the block again takes about as long."""
 
@@ -45,7 +45,7 @@ class AuthoringService:
 
     async def run(self) -> None:
         """Sleeps to the next slot and authors if it is ours, until cancelled."""
-        duration = await self._thread.run(read_slot_duration, self._chain)
+        duration = await self._thread.run(self._chain.slot_duration, self._chain.best.hash)
         while True:
             now = time.time() * 1_000
             slot = int(now // duration) + 1
@@ -60,40 +60,42 @@ class AuthoringService:
         key = await self._thread.run(self._own_key, parent, slot)
         if key is None:
             return
-        deadline = (slot + PROPOSAL_SHARE) * duration / 1_000
-        extrinsics = _until(self._pool.ready(), deadline)
-        block, rejected = await self._thread.run(self._build, parent, slot, duration, extrinsics, key)
-        for tx_hash in rejected:
+        proposal = _Proposal(self._pool.ready(), (slot + PROPOSAL_SHARE) * duration / 1_000)
+        timestamp = slot * duration
+        block = await self._thread.run(
+            self._chain.build_block, parent.hash, slot, timestamp, proposal.extrinsics(), key, proposal.on_rejected
+        )
+        for tx_hash in proposal.rejected:
             self._pool.reject(tx_hash)
         await self._queue.import_block(block)
         self.authored += 1
         log.info("authored #%d (slot %d, %d extrinsics)", block.header.number, slot, len(block.extrinsics))
 
     def _own_key(self, parent: Header, slot: int) -> Sr25519Key | None:
-        authorities = read_authorities(self._chain, parent.hash)
+        authorities = self._chain.authorities(parent.hash)
         return self._keystore.aura.get(authorities[slot % len(authorities)]) if authorities else None
 
-    def _build(
-        self, parent: Header, slot: int, duration: int, extrinsics: Iterator[bytes], key: Sr25519Key
-    ) -> tuple[Block, list[bytes]]:
-        built = self._chain.build_block(parent.hash, slot, slot * duration, extrinsics, key)
-        return built.block, list(built.rejected)
 
+class _Proposal:
+    """What a block under construction takes from the pool: until the deadline (unix seconds), or until it is full."""
 
-def read_slot_duration(chain: Blockchain) -> int:
-    """Milliseconds of a slot, as of the best block's state."""
-    return max(1, Reader(chain.call(chain.best.hash, "AuraApi_slot_duration", b"")).u64("slot duration"))
+    def __init__(self, transactions: list[Transaction], deadline: float) -> None:
+        self._transactions, self._deadline = transactions, deadline
+        self._is_full = False
+        self.rejected: list[bytes] = []
+        """Hashes of transactions that turned out invalid."""
 
+    def extrinsics(self) -> Iterator[bytes]:
+        """The transactions' bytes, one at a time, on the chain thread."""
+        for transaction in self._transactions:
+            if self._is_full or time.time() >= self._deadline:
+                return
+            yield transaction.data
 
-def read_authorities(chain: Blockchain, block_hash: bytes) -> list[bytes]:
-    """The author schedule in the state after a block: sr25519 keys, one per slot."""
-    reader = Reader(chain.call(block_hash, "AuraApi_authorities", b""))
-    return [reader.take(32, "authority") for _ in range(reader.compact(MAX_AUTHORITIES, "authorities"))]
-
-
-def _until(transactions: list[Transaction], deadline: float) -> Iterator[bytes]:
-    """The transactions' bytes, until `deadline` (unix seconds) is past."""
-    for transaction in transactions:
-        if time.time() >= deadline:
-            return
-        yield transaction.data
+    def on_rejected(self, data: bytes, error: bytes) -> None:
+        """Block building refused one: it only does not fit any more, or it is invalid."""
+        why = read_validity_error(Reader(error))
+        if isinstance(why, InvalidTransaction) and why.is_exhausts_resources:
+            self._is_full = True
+        else:
+            self.rejected.append(blake2_256(data))
