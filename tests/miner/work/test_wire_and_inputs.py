@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,13 @@ async def test_inputs_that_are_not_what_is_on_chain(tmp_path: Path) -> None:
                 with pytest.raises(error):
                     await fetch_task(client, mine, task, 1)
         await server.stop()
+
+
+def test_worker_imports_neither_torch_nor_daemon_parts() -> None:
+    """A worker starts fast and small; LevelDB, HTTP and PyTorch stay in the daemon."""
+    code = (
+        "import sys, miner.work.worker_main, miner.kernels\n"
+        "print([name for name in ('torch', 'plyvel', 'aiohttp', 'wasmtime') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
