@@ -22,14 +22,23 @@ from typing import Any
 import wasmtime
 import zstandard
 
-from chain.errors import BlobMalformed, ChainError, MissingExport, RuntimeTrapped, UnknownImports
+from chain.errors import (
+    AllocatorFault,
+    BlobMalformed,
+    ChainError,
+    HostFault,
+    MissingExport,
+    RuntimeTrapped,
+    UnknownImports,
+)
 from chain.primitives.block import blake2_256
-from chain.runtime.allocator import MAX_PAGES, PAGE, FreeingBumpAllocator
+from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
 from chain.runtime.host_crypto import crypto_functions, hashing_functions
 from chain.runtime.host_misc import allocator_functions, misc_functions, trie_functions
 from chain.runtime.host_storage import storage_functions
-from chain.runtime.wasm import count_mutable_globals
+from chain.runtime.linking import Linker
+from chain.runtime.wasm import count_mutable_globals, find_heap_base
 from chain.state.overlay import Overlay
 
 COMPRESSED_PREFIX = bytes.fromhex("52bc537646db8e05")
@@ -71,27 +80,34 @@ class _Instance:
         limits = wasmtime.Limits(executor.min_pages + HEAP_PAGES, MAX_PAGES if executor.has_maximum else None)
         raw = wasmtime.Memory(self.store, wasmtime.MemoryType(limits))
         self.memory = GuestMemory(self.store, raw)
-        heap = FreeingBumpAllocator(self.memory, 0)
-        self.host = Host(self.memory, heap, executor.version_of)
+        heap = wasmtime.Instance(self.store, executor.heap_module, [raw]).exports(self.store)
+        state = heap["state"]
+        if not isinstance(state, wasmtime.Memory):
+            raise HostFault("the heap module exports no state memory")
+        self.heap_state = GuestMemory(self.store, state)
+        self.heap_base = executor.heap_base
+        allocator = FreeingBumpAllocator(self.memory, self.heap_base, self.heap_state.view)
+        self.host = Host(self.memory, allocator, executor.version_of)
         functions = make_host_functions(self.host)
+        self.linker = Linker(self.store)
+        in_wasm = {"ext_allocator_malloc_version_1": heap["malloc"], "ext_allocator_free_version_1": heap["free"]}
         imports: list[Any] = []
         for item in module.imports:
+            name = item.name or ""
             if isinstance(item.type, wasmtime.MemoryType):
                 imports.append(raw)
+            elif name in in_wasm:
+                imports.append(in_wasm[name])
             else:
-                imports.append(wasmtime.Func(self.store, item.type, functions[item.name or ""].run))
+                imports.append(self.linker.link(functions[name], item.type))
         self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
-        base = self.exports["__heap_base"]
-        if not isinstance(base, wasmtime.Global):
-            raise BlobMalformed("the runtime's __heap_base is no global; rebuild it")
-        self.heap_base = int(base.value(self.store))
-        heap.__init__(self.memory, self.heap_base)  # type: ignore[misc]  # the base is known only now
         self._snapshot = ctypes.create_string_buffer(self.memory.read(0, self.heap_base), self.heap_base)
         self.functions: dict[str, Any] = {}
 
     def reset(self) -> None:
         """Puts memory and heap back to what they were after instantiation."""
         heap, memory = self.host.heap, self.memory
+        memory.refresh()
         ctypes.memmove(memory.address, self._snapshot, self.heap_base)
         used = min(heap.used_until, memory.size)
         ctypes.memset(memory.address + self.heap_base, 0, used - self.heap_base)
@@ -108,6 +124,14 @@ class _Instance:
             at = host.put(arguments)
             span: int = function(self.store, at, len(arguments))
             return self.memory.read_span(span)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            raised, self.linker.raised = self.linker.raised, None
+            if raised is not None:
+                raise raised from error
+            fault = self.heap_state.read_u64(FAULT_AT) & 0xFFFF_FFFF
+            if fault:
+                raise AllocatorFault(FAULTS[fault]) from error
+            raise
         finally:
             host.call = None
 
@@ -148,6 +172,8 @@ class Executor:
         self.min_pages = 0
         self.has_maximum = False
         self._check_imports()
+        self.heap_base = find_heap_base(wasm)
+        self.heap_module = wasmtime.Module(self.engine, wasmtime.wat2wasm(HEAP_WAT))
         self.methods = frozenset(e.name for e in self.module.exports if isinstance(e.type, wasmtime.FuncType))
         self._reusable = count_mutable_globals(wasm) <= 1
         self._kept: _Instance | None = None
@@ -166,7 +192,7 @@ class Executor:
             handle, temporary = tempfile.mkstemp(dir=cache)
             with os.fdopen(handle, "wb") as file:
                 file.write(module.serialize())
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         return module
 
     def _compile_now(self, wasm: bytes) -> wasmtime.Module:
@@ -246,8 +272,3 @@ class Executors:
         while len(self._kept) > KEPT_EXECUTORS:
             self._kept.popitem(last=False)
         return executor
-
-
-def pages_of(size: int) -> int:
-    """Whole Wasm pages that hold `size` bytes."""
-    return -(-size // PAGE)

@@ -48,7 +48,7 @@ class RuntimeKeystore(Protocol):
 class CallContext:
     """One runtime call: the state it works on, and what it said.
 
-    `offchain` collects offchain-index writes (None: removed).
+    `last_error` is the last text it logged as an error: a panic's message.
     """
 
     overlay: Overlay
@@ -66,15 +66,16 @@ class HostFunction:
 
 
 class GuestMemory:
-    """The linear memory as bytes, bounds-checked before every access."""
+    """A linear memory as bytes, bounds-checked before every access; it may grow under us."""
 
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
         self._store, self._memory = store, memory
         self.size = 0
         self.address = 0
-        self._refresh()
+        self.refresh()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Looks anew where the memory lies and how large it is: the runtime may have grown it."""
         self.size = self._memory.data_len(self._store)
         self.address = ctypes.addressof(self._memory.data_ptr(self._store).contents)
         self.view = memoryview((ctypes.c_uint8 * self.size).from_address(self.address)).cast("B")
@@ -82,14 +83,14 @@ class GuestMemory:
     def grow(self, pages: int) -> None:
         """Adds pages of 64 KiB."""
         self._memory.grow(self._store, pages)
-        self._refresh()
+        self.refresh()
 
     def read(self, at: int, length: int) -> bytes:
         """`length` bytes at `at` (u32); raises OutOfBounds."""
         at &= _U32
         end = at + length
         if end > self.size:
-            self._refresh()
+            self.refresh()
             if end > self.size:
                 raise OutOfBounds(at, length, self.size)
         return self.view[at:end].tobytes()
@@ -103,18 +104,23 @@ class GuestMemory:
         at &= _U32
         end = at + len(data)
         if end > self.size:
-            self._refresh()
+            self.refresh()
             if end > self.size:
                 raise OutOfBounds(at, len(data), self.size)
         self.view[at:end] = data
 
     def read_u64(self, at: int) -> int:
-        """Little-endian, at a place the allocator has checked."""
+        """Little-endian; raises OutOfBounds."""
+        if at + 8 > self.size:
+            return int.from_bytes(self.read(at, 8), "little")
         value: int = struct.unpack_from("<Q", self.view, at)[0]
         return value
 
     def write_u64(self, at: int, value: int) -> None:
-        """Little-endian, at a place the allocator has checked."""
+        """Little-endian; raises OutOfBounds."""
+        if at + 8 > self.size:
+            self.write(at, value.to_bytes(8, "little"))
+            return
         struct.pack_into("<Q", self.view, at, value)
 
 

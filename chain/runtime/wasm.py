@@ -1,10 +1,12 @@
-"""The little of the Wasm binary format that the executor must know: how many globals can change."""
+"""The little of the Wasm binary format that the executor must know: its globals."""
 
 from __future__ import annotations
 
 from chain.errors import BlobMalformed
 
-_GLOBAL_SECTION = 6
+_GLOBAL_SECTION, _EXPORT_SECTION = 6, 7
+_GLOBAL_KIND = 3
+_I32_CONST = 0x41
 
 
 def _read_leb(data: bytes, at: int) -> tuple[int, int]:
@@ -37,22 +39,56 @@ def _skip_constant(data: bytes, at: int) -> int:
             raise BlobMalformed(f"a global is initialised with opcode 0x{opcode:02x}; rebuild the runtime for the MVP")
 
 
+def _sections(wasm: bytes) -> dict[int, int]:
+    """Section id -> offset of its contents (the last of that id)."""
+    found = {}
+    at = 8
+    while at < len(wasm):
+        section = wasm[at]
+        size, at = _read_leb(wasm, at + 1)
+        found[section] = at
+        at += size
+    return found
+
+
+def _globals(wasm: bytes) -> list[tuple[bool, int]]:
+    """Each own global: whether it is mutable, and where its initial expression begins."""
+    at = _sections(wasm).get(_GLOBAL_SECTION)
+    if at is None:
+        return []
+    count, at = _read_leb(wasm, at)
+    found = []
+    for _ in range(count):
+        found.append((wasm[at + 1] == 1, at + 2))
+        at = _skip_constant(wasm, at + 2)
+    return found
+
+
 def count_mutable_globals(wasm: bytes) -> int:
     """How many globals of a module its code may change; raises BlobMalformed."""
-    at = 8
     try:
-        while at < len(wasm):
-            section = wasm[at]
-            size, at = _read_leb(wasm, at + 1)
-            if section != _GLOBAL_SECTION:
-                at += size
-                continue
-            count, at = _read_leb(wasm, at)
-            mutable = 0
-            for _ in range(count):
-                mutable += wasm[at + 1]
-                at = _skip_constant(wasm, at + 2)
-            return mutable
+        return sum(mutable for mutable, _ in _globals(wasm))
     except IndexError:
         raise BlobMalformed("the runtime blob ends inside a section; rebuild it") from None
-    return 0
+
+
+def find_heap_base(wasm: bytes) -> int:
+    """The value of the exported global `__heap_base`; raises BlobMalformed."""
+    try:
+        at = _sections(wasm)[_EXPORT_SECTION]
+        count, at = _read_leb(wasm, at)
+        for _ in range(count):
+            length, at = _read_leb(wasm, at)
+            name = wasm[at : at + length]
+            kind = wasm[at + length]
+            index, at = _read_leb(wasm, at + length + 1)
+            if name == b"__heap_base" and kind == _GLOBAL_KIND:
+                start = _globals(wasm)[index][1]
+                if wasm[start] != _I32_CONST:
+                    break
+                return _read_leb(wasm, start + 1)[0]
+    except (IndexError, KeyError):
+        raise BlobMalformed("the runtime blob is cut off or exports nothing; rebuild it") from None
+    raise BlobMalformed(
+        "the runtime exports no constant global __heap_base; build it with -C link-arg=--export=__heap_base"
+    )
