@@ -17,7 +17,7 @@ from chain.chain_spec import (
     to_raw,
     with_overrides,
 )
-from chain.runtime.executor import Executor
+from chain.runtime.executor import Executor, default_cache_folder
 from chain.runtime.genesis import GenesisCalls
 
 
@@ -28,7 +28,7 @@ def load_chain_spec(chain: str, overrides: Json | None = None) -> ChainSpec:
     """
     if chain in PRESETS:
         code = runtime_blob()
-        spec = preset_spec(chain, code, GenesisCalls(Executor(code)))
+        spec = preset_spec(chain, code, GenesisCalls(Executor(code, default_cache_folder())))
     else:
         spec = read_chain_spec(Path(chain))
     return with_overrides(spec, overrides) if overrides else spec
@@ -38,7 +38,7 @@ def export_spec(chain: str, is_raw: bool = False, overrides: Json | None = None)
     """The standard JSON of a preset or a file; `is_raw` writes the genesis out entry by entry."""
     spec = load_chain_spec(chain, overrides)
     if is_raw:
-        spec = to_raw(spec, GenesisCalls(Executor(spec.code)))
+        spec = to_raw(spec, GenesisCalls(Executor(spec.code, default_cache_folder())))
     return to_json(spec)
 
 
@@ -47,5 +47,5 @@ def open_blockchain(spec: ChainSpec, base_path: Path) -> Blockchain:
 
     Raises `DatabaseLocked`, `DatabaseCorrupt`, `WrongGenesis`, `GenesisRejected`.
     """
-    genesis = genesis_storage(spec, GenesisCalls(Executor(spec.code)))
+    genesis = genesis_storage(spec, GenesisCalls(Executor(spec.code, default_cache_folder())))
     return Blockchain.open(base_path / "db", genesis)

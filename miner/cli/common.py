@@ -1,0 +1,71 @@
+"""What the command lines share: keys, options' help, exit codes.
+
+Exit codes: 0 done, 1 an error of ours (one line on stderr says what to do), 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from platformdirs import user_data_path
+
+from chain.client import ChainClientError
+from chain.errors import ChainError
+from chain.identity import IdentityError
+from miner.store.errors import StoreError
+from miner.wallet import Wallet, WalletError, load_keystore
+from miner.work.errors import WorkError
+
+PASSWORD_VARIABLE = "AIPOW_PASSWORD"  # noqa: S105 - the name of a variable, no password
+"""Environment variable with the keystore's password, for services without a terminal."""
+
+USER_ERRORS = (ChainError, ChainClientError, IdentityError, StoreError, WalletError, WorkError, OSError, TimeoutError)
+"""Errors that end a command with one line instead of a traceback."""
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Ends the command with a line on stderr."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def open_wallet(key: str | None, keystore: Path | None) -> Wallet:
+    """The wallet of `--key` or `--keystore`; ends the command when neither or both are given, or it cannot be opened."""
+    if (key is None) == (keystore is None):
+        fail("give either --key (a secret URI like //Bob, for development) or --keystore FILE", 2)
+    try:
+        if key is not None:
+            return Wallet.from_uri(key)
+        if keystore is None:
+            fail("no keystore given", 2)
+        password = os.environ.get(PASSWORD_VARIABLE) or getpass.getpass(f"password of {keystore}: ")
+        return load_keystore(keystore, password)
+    except (WalletError, OSError) as error:
+        fail(str(error))
+
+
+def default_base_path(name: str, wallet: Wallet) -> Path:
+    """Data folder of a daemon when none is given: one for each account."""
+    return user_data_path("aipow") / f"{name}-{wallet.address[:12]}"
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a command's coroutine; expected errors become one line and exit code 1."""
+    try:
+        asyncio.run(work)
+    except USER_ERRORS as error:
+        fail(str(error))
+    except ExceptionGroup as group:
+        expected, others = group.split(USER_ERRORS)
+        if others is not None or expected is None:
+            raise
+        fail("; ".join(str(error) for error in expected.exceptions))
+    except KeyboardInterrupt:
+        sys.exit(130)

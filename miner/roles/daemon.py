@@ -1,0 +1,233 @@
+"""A daemon: embedded node (or a link to another), blob store and server, worker processes, roles, metrics, status.
+
+Everything it starts it ends: Ctrl-C or SIGTERM stops roles, workers, servers and node within `STOP_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chain.node import Node, NodeConfig
+from chain.open_chain import load_chain_spec
+from miner.console import Status, print_status
+from miner.metrics import Metrics
+from miner.roles.beacon_keeper import BeaconKeeper
+from miner.roles.context import PLANCKS, RETRY_SECONDS, ROLE_ERRORS, RoleContext, guard
+from miner.roles.link import ChainLink, Head
+from miner.roles.solver import Solver
+from miner.roles.verifier import Verifier
+from miner.store.blobs import DEFAULT_LIMIT_BYTES, BlobStore
+from miner.store.client import BlobClient
+from miner.store.server import BlobServer
+from miner.wallet import Wallet
+from miner.work.segment import Pace
+from miner.work.worker import WorkerOptions, WorkerPool
+from pallets_abi import beacon, block_rights, stakes
+
+log = logging.getLogger(__name__)
+
+STATUS_SECONDS = 4.0
+"""Between two status lines."""
+
+STOP_SECONDS = 2.0
+"""What the parts get to end before they are left alone; the promise to the user is 3 s."""
+
+CONNECT_SECONDS = 60.0
+"""How long a daemon waits at its start for the node given with --node."""
+
+
+@dataclass(frozen=True)
+class DaemonOptions:
+    """How a daemon runs. `node_url` None: an embedded node of its own on `chain` (preset or spec file)."""
+
+    wallet: Wallet
+    base_path: Path
+    node_url: str | None = None
+    chain: str = "dev"
+    bootnodes: tuple[str, ...] = ()
+    rpc_port: int = 0
+    p2p_port: int = 0
+    blob_port: int = 0
+    metrics_port: int = 0
+    threads: int = 1
+    store_bytes: int = DEFAULT_LIMIT_BYTES
+    pace: Pace = field(default_factory=Pace)
+
+
+class Daemon:
+    """Runs one role until it is told to stop."""
+
+    def __init__(self, options: DaemonOptions, role: stakes.Role) -> None:
+        self._options, self._role = options, role
+        self._metrics = Metrics()
+        self._node: Node | None = None
+        self._rate = (time.monotonic(), 0)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until a signal; raises what makes going on impossible (port in use, damaged store, failed node)."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
+        async with AsyncExitStack() as stack:
+            context = await self._open(stack)
+            await self._serve(context)
+            log.info("stopping")
+
+    async def _open(self, stack: AsyncExitStack) -> RoleContext:
+        """Opens everything in order; the stack closes it in reverse."""
+        options = self._options
+        options.base_path.mkdir(parents=True, exist_ok=True)
+        store = stack.enter_context(BlobStore(options.base_path / "blobs", options.store_bytes))
+        server = BlobServer(store, port=options.blob_port)
+        endpoint = await server.start()
+        stack.push_async_callback(_in_time, server.stop)
+        metrics_port = await self._metrics.start(options.metrics_port)
+        stack.push_async_callback(_in_time, self._metrics.stop)
+        url = options.node_url or await self._start_node(stack)
+        client = BlobClient()
+        stack.push_async_callback(_in_time, client.close)
+        pool = WorkerPool(1, WorkerOptions(threads=options.threads))
+        stack.push_async_callback(_in_time, pool.close)
+        link = ChainLink(url, options.wallet)
+        stack.push_async_callback(_in_time, link.close)
+        connecting = asyncio.create_task(link.connect(CONNECT_SECONDS))
+        await self._wait_or_stop(connecting)
+        log.info("account %s, node %s, blobs %s", options.wallet.address, url, endpoint)
+        log.info("metrics http://127.0.0.1:%d/metrics", metrics_port)
+        return RoleContext(link, options.wallet, store, client, pool, options.base_path, endpoint)
+
+    async def _start_node(self, stack: AsyncExitStack) -> str:
+        options = self._options
+        config = NodeConfig(
+            spec=load_chain_spec(options.chain), base_path=options.base_path / "node", rpc_port=options.rpc_port,
+            p2p_port=options.p2p_port, bootnodes=options.bootnodes, aura_uri=options.wallet.uri,
+            grandpa_uri=options.wallet.uri, name=f"aipow-{self._role.value.lower()}",
+        )  # fmt: skip
+        self._node = Node(config)
+        await self._node.start()
+        stack.push_async_callback(_in_time, self._node.stop)
+        url = str(self._node.rpc.url)
+        return url if url.startswith("ws") else "ws" + url.removeprefix("http")
+
+    async def _serve(self, context: RoleContext) -> None:
+        """Runs role, status and node until the stop or a failure."""
+        if self._stopping.is_set():
+            return
+        jobs: list[Coroutine[Any, Any, None]] = [self._run_role(context), self._run_status(context)]
+        if self._node is not None:
+            jobs.append(self._node.wait())
+        tasks = [asyncio.create_task(job) for job in jobs]
+        stop = asyncio.create_task(self._stopping.wait())
+        done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stop):
+            task.cancel()
+        await asyncio.wait([*tasks, stop], timeout=STOP_SECONDS)
+        for task in done - {stop}:
+            task.result()
+
+    async def _run_role(self, context: RoleContext) -> None:
+        keeper = BeaconKeeper(context, self._role)
+        if self._role is stakes.Role.SOLVER:
+            solver = Solver(context, self._options.pace)
+            await self._until_done("preparing", context, solver.prepare)
+            handlers = [("beacon", keeper.on_head), ("reveal", solver.on_head)]
+            await _run_together(solver.work(), self._follow(context, handlers))
+        else:
+            verifier = Verifier(context)
+            await self._until_done("preparing", context, verifier.prepare)
+            try:
+                await self._follow(context, [("beacon", keeper.on_head), ("duties", verifier.on_head)])
+            finally:
+                await verifier.stop()
+
+    async def _until_done(self, name: str, context: RoleContext, work: Callable[[], Awaitable[None]]) -> None:
+        while not await guard(name, context.counters, work()):
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(
+        self, context: RoleContext, handlers: Sequence[tuple[str, Callable[[Head], Awaitable[None]]]]
+    ) -> None:
+        """Gives every new head to every handler; a handler that is still busy with an earlier head skips this one."""
+        busy: dict[str, asyncio.Task[bool]] = {}
+        try:
+            async for head in context.link.heads():
+                for name, handler in handlers:
+                    running = busy.get(name)
+                    if running is None or running.done():
+                        if running is not None:
+                            running.result()
+                        busy[name] = asyncio.create_task(guard(name, context.counters, handler(head)))
+        finally:
+            for task in busy.values():
+                task.cancel()
+
+    async def _run_status(self, context: RoleContext) -> None:
+        while True:
+            await asyncio.sleep(STATUS_SECONDS)
+            try:
+                status = await self._read_status(context)
+            except ROLE_ERRORS as error:
+                log.warning("status: %s", error)
+                continue
+            print_status(status)
+            counters = context.counters
+            self._metrics.set(
+                work_rate_macs=status.work_rate, macs_done=counters.macs_done, units_submitted=status.units_submitted,
+                units_final=status.units_final, units_lost=counters.units_lost, mismatches=counters.mismatches,
+                segments_checked=status.segments_checked, credits_macs=status.credits, slots=status.slots,
+                difficulty_macs=status.difficulty, balance_units=status.balance, best_block=status.block,
+                epoch=status.epoch, errors=counters.errors, loss=status.loss,
+            )  # fmt: skip
+
+    async def _read_status(self, context: RoleContext) -> Status:
+        link, counters, address = context.link, context.counters, context.wallet.address
+        epoch = await link.query(beacon.EPOCH)
+        schedule = await link.query(block_rights.SCHEDULE)
+        head = await link.client.head()
+        now, done = time.monotonic(), counters.macs_done
+        before, done_before = self._rate
+        self._rate = (now, done)
+        return Status(
+            role="miner" if self._role is stakes.Role.SOLVER else "validator",
+            block=head.number, epoch=epoch, activity=counters.activity,
+            work_rate=(done - done_before) / max(now - before, 1e-3),
+            units_submitted=counters.units_submitted, units_final=counters.units_final,
+            segments_checked=counters.segments_checked,
+            credits=await link.query(block_rights.CREDITS, epoch, address),
+            slots=schedule.entries.count(address), slots_total=len(schedule.entries),
+            difficulty=await link.query(block_rights.CREDITS_PER_SLOT),
+            balance=await link.free_balance() / PLANCKS, loss=counters.loss,
+        )  # fmt: skip
+
+    async def _wait_or_stop(self, task: asyncio.Task[None]) -> None:
+        """Waits for a task; a stop cancels it."""
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            task.result()
+        else:
+            task.cancel()
+
+
+async def _run_together(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Runs jobs that never end; the first failure ends all."""
+    async with asyncio.TaskGroup() as group:
+        for job in jobs:
+            group.create_task(job)
+
+
+async def _in_time(close: Callable[[], Awaitable[Any]]) -> None:
+    """Closes one part; one that does not end in `STOP_SECONDS` is left to the end of the process."""
+    try:
+        await asyncio.wait_for(close(), STOP_SECONDS)
+    except TimeoutError:
+        log.warning("%s did not end within %.0f s", getattr(close, "__qualname__", close), STOP_SECONDS)
