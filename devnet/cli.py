@@ -15,8 +15,6 @@ from devnet.processes import DevnetError
 from miner.cli.common import USER_ERRORS, fail, run_async
 from miner.console import set_up_logging
 
-ADDRESS_CHARACTERS = 48  # of a 32-byte key in SS58 with prefix 42
-
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, invoke_without_command=True
 )

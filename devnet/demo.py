@@ -13,7 +13,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from devnet.accounts import address_of
 from devnet.checks import (
     MIN_EPOCHS,
     Finding,
@@ -28,6 +27,7 @@ from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
 from devnet.processes import ProcessGroup
 from devnet.table import make_table
 from devnet.watcher import Watcher
+from miner.wallet import Wallet
 
 POLL_SECONDS = 1.0
 JUDGE_AFTER_WORK_EPOCHS = 3  # schedules earned by work that the shares are judged on
@@ -67,9 +67,9 @@ class Demo:
         self.group = group
         self.state = DemoState()
         self.watcher: Watcher
-        self.model = HeldOutModel(options.model)
-        self.honest = {miner.name: address_of(miner.uri) for miner in options.plan.miners if not miner.cheat}
-        self.cheaters = {miner.name: address_of(miner.uri) for miner in options.plan.miners if miner.cheat}
+        self.model = HeldOutModel(options.model, folder / "checkpoints")
+        self.honest = {miner.name: Wallet.from_uri(miner.uri).address for miner in options.plan.miners if not miner.cheat}
+        self.cheaters = {miner.name: Wallet.from_uri(miner.uri).address for miner in options.plan.miners if miner.cheat}
 
     def run(self, on_change: Callable[[Demo], None]) -> list[Finding]:
         """Starts everything, follows the chain until all can be judged or time is over, and judges."""
@@ -138,28 +138,24 @@ class Demo:
         return 0 if last is None else sum(epoch > last for epoch in self.watcher.schedules)
 
     def _measure_loss(self) -> None:
-        """Held-out loss of the newest final unit's checkpoint, fetched by its root from its miner's blob server."""
-        if not self.state.losses:
-            self.state.losses.append(self.model.initial_loss(self.network.submitter_url(), self._task()))
-        units = self.watcher.final_units
-        newest = max(units, key=lambda unit: unit[1], default=None)
+        """Held-out loss of the task's first state, then of each newest final unit, fetched by root from its server."""
+        losses = self.state.losses
+        if not losses:
+            task = self.watcher.read("Tasks", "Tasks", 0)
+            if task is not None:
+                spec = task["spec"]
+                losses.append(self.model.loss_of(decode_text(spec["endpoint"]), spec["initial_state_root"]))
+        newest = max(self.watcher.final_units, key=lambda unit: unit[1], default=None)
         if newest is not None and newest != self.state.newest_unit:
-            self.state.losses.append(self.model.loss_of(*self._checkpoint(newest)))
+            losses.append(self.model.loss_of(*self._checkpoint(newest)))
             self.state.newest_unit = newest
-
-    def _task(self) -> dict[str, object]:
-        return dict(self.watcher.read("Tasks", "Tasks", 0) or {})
 
     def _checkpoint(self, unit: tuple[int, int, str]) -> tuple[str, str]:
         """(endpoint, state root) of a final unit, both from the chain."""
         task, index, solver = unit
         record = self.watcher.read("Tasks", "Units", task, index)
         submission = record["state"]["Final"][1]
-        return self._endpoint(solver), submission["end_state_root"]
-
-    def _endpoint(self, account: str) -> str:
-        value = self.watcher.read("Stakes", "Endpoints", account)
-        return bytes.fromhex(value[2:]).decode() if value.startswith("0x") else str(value)
+        return decode_text(self.watcher.read("Stakes", "Endpoints", solver)), submission["end_state_root"]
 
     def _judge_cheater(self) -> Finding:
         account = next(iter(self.cheaters.values()))
@@ -176,6 +172,11 @@ class Demo:
             return check_model(self.state.losses[0] if self.state.losses else 0.0, float("inf"), "none", "nobody")
         endpoint, root = self._checkpoint(newest)
         return check_model(self.state.losses[0], self.model.loss_of(endpoint, root), root, endpoint)
+
+
+def decode_text(value: str) -> str:
+    """Text of a byte string as substrate-interface gives it: itself, or its hex when it was not printable to it."""
+    return bytes.fromhex(value[2:]).decode() if value.startswith("0x") else value
 
 
 def run_demo(options: DemoOptions, as_json: bool) -> int:

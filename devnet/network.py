@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devnet.accounts import OPERATOR_URI
+from devnet.operator import OPERATOR_URI
 from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port
 
 

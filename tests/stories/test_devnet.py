@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from devnet.accounts import address_of
 from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
 from devnet.processes import ProcessGroup, wait_until
 from devnet.watcher import Watcher
+from miner.wallet import Wallet
 
 PLAN = NetworkPlan(preset="test", miners=DEMO_PLAN.miners, validators=DEMO_PLAN.validators)
-FAST, CHEATER = address_of("//Bob"), address_of("//Dave")
+FAST, CHEATER = Wallet.from_uri("//Bob").address, Wallet.from_uri("//Dave").address
 EPOCH_SECONDS = 12
 
 
