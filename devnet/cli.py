@@ -30,7 +30,7 @@ def run(
     context: typer.Context,
     preset: Preset = "dev",
     chain: Annotated[Path | None, typer.Option(help="Chain spec file (JSON) instead of a preset.")] = None,
-    base_path: Annotated[Path | None, typer.Option(help="Data folder; a temporary one, removed at the end, by default.")] = None,
+    base_path: Annotated[Path | None, typer.Option(help="Data folder; a temporary one by default.")] = None,
     rpc_port: Annotated[int, typer.Option(help="WebSocket and HTTP port; 0 takes a free one.")] = DEFAULT_RPC_PORT,
     p2p_port: Annotated[int, typer.Option(help="libp2p port; 0 takes a free one.")] = 0,
     blob_port: Annotated[int, typer.Option(help="Port of the blob server; 0 takes a free one.")] = 0,

@@ -68,8 +68,9 @@ class Demo:
         self.state = DemoState()
         self.watcher: Watcher
         self.model = HeldOutModel(options.model, folder / "checkpoints")
-        self.honest = {miner.name: Wallet.from_uri(miner.uri).address for miner in options.plan.miners if not miner.cheat}
-        self.cheaters = {miner.name: Wallet.from_uri(miner.uri).address for miner in options.plan.miners if miner.cheat}
+        addresses = {miner: Wallet.from_uri(miner.uri).address for miner in options.plan.miners}
+        self.honest = {miner.name: address for miner, address in addresses.items() if not miner.cheat}
+        self.cheaters = {miner.name: address for miner, address in addresses.items() if miner.cheat}
 
     def run(self, on_change: Callable[[Demo], None]) -> list[Finding]:
         """Starts everything, follows the chain until all can be judged or time is over, and judges."""
