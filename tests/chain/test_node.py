@@ -1,0 +1,154 @@
+"""A real node, seen by substrate-interface and by our own client: transfer, errors, finality, kill -9, two nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
+from substrateinterface import Keypair, SubstrateInterface
+from substrateinterface.exceptions import SubstrateRequestException
+
+from tests.chain.node_process import NodeProcess, wait_until
+
+UNIT = 10**12
+ALICE, BOB, DAVE, EVE = (Keypair.create_from_uri(f"//{name}") for name in ("Alice", "Bob", "Dave", "Eve"))
+MISSING = Keypair.create_from_uri("//Nobody")
+
+
+def free(substrate: SubstrateInterface, key: Keypair) -> int:
+    return int(substrate.query("System", "Account", [key.ss58_address]).value["data"]["free"])
+
+
+def test_substrate_interface_transfers_and_watches_to_finality(node: NodeProcess) -> None:
+    with SubstrateInterface(url=node.url) as substrate:
+        before = free(substrate, MISSING)
+        call = substrate.compose_call("Balances", "transfer_keep_alive", {"dest": MISSING.ss58_address, "value": UNIT})
+        fee = substrate.get_payment_info(call, ALICE)["partialFee"]
+        extrinsic = substrate.create_signed_extrinsic(call, ALICE)
+        receipt = substrate.submit_extrinsic(extrinsic, wait_for_finalization=True)
+        assert receipt.is_success
+        assert receipt.finalized
+        assert 0 < receipt.total_fee_amount <= fee
+        assert free(substrate, MISSING) == before + UNIT
+        assert "Transfer" in [event.value["event_id"] for event in receipt.triggered_events]
+        assert substrate.get_block(receipt.block_hash)["extrinsics"]
+
+
+def test_bad_signature_and_old_nonce_are_refused(node: NodeProcess) -> None:
+    with SubstrateInterface(url=node.url) as substrate:
+        call = substrate.compose_call("System", "remark", {"remark": "0x00"})
+        done = substrate.create_signed_extrinsic(call, EVE)
+        substrate.submit_extrinsic(done, wait_for_inclusion=True)
+        nonce = substrate.get_account_nonce(EVE.ss58_address)
+        for extrinsic, reason in (
+            (substrate.create_signed_extrinsic(call, EVE, signature="0x" + "00" * 64), "Transaction has a bad signature"),
+            (substrate.create_signed_extrinsic(call, EVE, nonce=0), "Transaction is outdated"),
+            (substrate.create_signed_extrinsic(call, MISSING, nonce=0, tip=10**30), "Inability to pay some fees"),
+        ):
+            with pytest.raises(SubstrateRequestException) as raised:
+                substrate.submit_extrinsic(extrinsic)
+            assert raised.value.args[0]["code"] == 1010
+            assert reason in raised.value.args[0]["data"]
+        assert substrate.get_account_nonce(EVE.ss58_address) == nonce
+        with pytest.raises(SubstrateRequestException) as raised:
+            substrate.rpc_request("author_submitExtrinsic", ["0x0484"])
+        assert raised.value.args[0]["code"] == 1001
+
+
+async def test_client_reads_submits_many_and_names_dispatch_errors(node: NodeProcess) -> None:
+    async with ChainClient(node.url) as chain:
+        head = await chain.head()
+        assert await chain.block_hash(head.number) == head.hash
+        accounts = dict(await chain.query_map("System", "Account"))
+        assert accounts[BOB.ss58_address]["data"]["free"] > 0
+        assert await chain.constant("Balances", "ExistentialDeposit") > 0
+        remarks = [chain.submit("System", "remark_with_event", {"remark": bytes([i])}, BOB) for i in range(10)]
+        receipts = await asyncio.gather(*remarks)
+        assert len({receipt.extrinsic_hash for receipt in receipts}) == 10
+        assert all(any(event.name == "Remarked" for event in receipt.events) for receipt in receipts)
+        with pytest.raises(ExtrinsicFailed) as failed:
+            await chain.submit("Balances", "transfer_keep_alive", {"dest": ALICE.ss58_address, "value": 10**30}, BOB)
+        assert (failed.value.pallet, failed.value.name) == ("System", "Arithmetic.Underflow") or failed.value.pallet
+        with pytest.raises(ExtrinsicFailed) as failed:
+            await chain.submit("Sudo", "sudo", {"call": {"call_module": "System", "call_function": "remark", "call_args": {"remark": "0x"}}}, BOB)
+        assert (failed.value.pallet, failed.value.name) == ("Sudo", "RequireSudo")
+        receipt = await chain.submit("System", "remark", {"remark": b"x"}, DAVE, wait="finalized")
+        assert receipt.block is not None
+        assert (await chain.finalized_head()).number >= receipt.block.number
+        with pytest.raises(ExtrinsicRefused, match="Inability to pay"):
+            await chain.submit("System", "remark", {"remark": b"x"}, Keypair.create_from_uri("//Poor"))
+        with pytest.raises(RequestRefused):
+            await chain.rpc("no_such")
+
+
+async def test_client_without_a_node() -> None:
+    chain = ChainClient("ws://127.0.0.1:9")
+    with pytest.raises(NotConnected):
+        await chain.connect()
+    await chain.close()
+
+
+def test_port_in_use_is_one_clear_line(node: NodeProcess, tmp_path: Path) -> None:
+    port = node.url.rsplit(":", 1)[1]
+    for option in ("--rpc-port", "--p2p-port"):
+        other = NodeProcess(tmp_path / option.strip("-"), option, port)
+        done = subprocess.run(other.arguments, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert f"127.0.0.1:{port}: the port is in use" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_folder_in_use_and_bad_spec(node: NodeProcess, tmp_path: Path) -> None:
+    folder = Path(node.arguments[node.arguments.index("--base-path") + 1])
+    done = subprocess.run(NodeProcess(folder).arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "in use by another process" in done.stderr
+    spec = tmp_path / "spec.json"
+    spec.write_text('{"name": 5}')
+    arguments = NodeProcess(tmp_path / "x", chain=str(spec)).arguments
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "error: chain spec field" in done.stderr
+
+
+def test_raw_and_plain_spec_give_the_same_genesis(node: NodeProcess, tmp_path: Path) -> None:
+    spec = tmp_path / "raw.json"
+    arguments = [node.arguments[0], "-m", "chain.node", "--chain", "dev", "--export-spec", "--raw"]
+    spec.write_bytes(subprocess.run(arguments, capture_output=True, timeout=60, check=True).stdout)
+    raw = NodeProcess(tmp_path / "raw", chain=str(spec)).start()
+    try:
+        assert raw.rpc("chain_getBlockHash", 0)["result"] == node.rpc("chain_getBlockHash", 0)["result"]
+    finally:
+        assert raw.stop() == 0
+
+
+def test_killed_node_goes_on_and_a_second_one_follows(tmp_path: Path) -> None:
+    alice = NodeProcess(tmp_path / "alice", "--dev-key", "//Alice")
+    bob = NodeProcess(tmp_path / "bob")
+    try:
+        alice.start()
+        wait_until(lambda: alice.finalized() >= 2, what="finality")
+        before, genesis = alice.best(), alice.rpc("chain_getBlockHash", 0)
+        known = alice.rpc("chain_getBlockHash", 2)["result"]
+        alice.stop(signal.SIGKILL)
+        alice.start()
+        assert alice.rpc("chain_getBlockHash", 0) == genesis
+        assert alice.best() >= before
+        assert alice.rpc("chain_getBlockHash", 2)["result"] == known
+        wait_until(lambda: alice.best() > before + 1, what="new blocks after kill -9")
+        bob.arguments += ["--bootnode", alice.bootnode()]
+        bob.start()
+        wait_until(lambda: bob.best() >= alice.best() - 1 > 0, 60, "the second node catches up")
+        wait_until(lambda: bob.finalized() >= before, 60, "the second node finalises")
+        assert bob.rpc("chain_getBlockHash", before)["result"] == alice.rpc("chain_getBlockHash", before)["result"]
+        with SubstrateInterface(url=bob.url) as substrate:  # submitted there, authored here
+            call = substrate.compose_call("System", "remark", {"remark": "0x01"})
+            extrinsic = substrate.create_signed_extrinsic(call, BOB)
+            assert substrate.submit_extrinsic(extrinsic, wait_for_inclusion=True).is_success
+    finally:
+        assert alice.stop() == 0
+        assert bob.stop() == 0
