@@ -413,10 +413,21 @@ pub mod pallet {
             }
         }
 
-        /// Seed of a unit: no one can know it before the claim, and no two claims share one.
         fn compute_seed(task: TaskId, unit: UnitIndex, attempt: u16, solver: &T::AccountId) -> H256 {
+            let parent = H256::from_slice(frame_system::Pallet::<T>::parent_hash().as_ref());
+            Self::compute_seed_at(task, unit, attempt, parent, solver)
+        }
+
+        /// Seed of a unit claimed on the block `parent`: no one can know it before, and no two claims share one.
+        pub fn compute_seed_at(
+            task: TaskId,
+            unit: UnitIndex,
+            attempt: u16,
+            parent: H256,
+            solver: &T::AccountId,
+        ) -> H256 {
             let mut bytes = b"unit/v1".to_vec();
-            (task, unit, attempt, frame_system::Pallet::<T>::parent_hash(), solver).encode_to(&mut bytes);
+            (task, unit, attempt, parent, solver).encode_to(&mut bytes);
             H256(blake2_256(&bytes))
         }
 
