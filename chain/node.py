@@ -24,7 +24,7 @@ from chain.blockchain import Blockchain
 from chain.chain_spec import ChainSpec
 from chain.errors import ChainError, Misuse
 from chain.events import BestChanged, EventBus
-from chain.grandpa.service import GrandpaService
+from chain.grandpa.service import GrandpaService, load_genesis_authorities
 from chain.identity import Ed25519Key, load_node_key
 from chain.importing import ChainThread, ImportQueue
 from chain.keystore import AURA, GRANDPA, Keystore
@@ -185,8 +185,10 @@ class Node:
 
     async def _make_grandpa(self, key: Ed25519Key | None) -> GrandpaService:
         genesis = self.chain.genesis_hash
-        authorities = await self._thread.run(self.chain.call, genesis, "GrandpaApi_grandpa_authorities", b"")
         folder = self.config.base_path / "grandpa"
+        authorities = await load_genesis_authorities(
+            folder, lambda: self._thread.run(self.chain.call, genesis, "GrandpaApi_grandpa_authorities", b"")
+        )
         return GrandpaService(
             NodeProvider(self.chain), authorities, key, self.imports.finalize, self.events, self.network, folder
         )

@@ -236,6 +236,22 @@ class GrandpaService:
                     self._files.save_state(action.header, self.voter.tree.state_after(action.header.hash))
 
 
+async def load_genesis_authorities(folder: Path, read: Callable[[], Awaitable[bytes]]) -> bytes:
+    """GrandpaApi_grandpa_authorities at genesis: by `read` at the first start, then from a file in `folder`.
+
+    The state of genesis is pruned on a long chain, and `read` would raise StatePruned.
+    """
+    path = folder / "genesis_authorities.hex"
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return bytes.fromhex(path.read_text())
+    authorities = await read()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(authorities.hex())
+    temporary.replace(path)
+    return authorities
+
+
 class GrandpaFiles:
     """The own votes of the last round and the authority state after the finalised block, each a small file.
 
