@@ -46,11 +46,15 @@ class Toolchain:
     bootstrap: bool
 
 
+TEST_FILES = frozenset({"mock.rs", "tests.rs"})
+"""Sources compiled only for `cargo test`; they do not reach the blob, so the digest leaves them out."""
+
+
 def source_files(root: Path = HERE) -> Iterator[Path]:
-    """All files that decide the blob, sorted: lock, manifests, Rust sources and this script."""
+    """All files that decide the blob, sorted: lock, manifests, Rust sources without tests, and this script."""
     names = {root / "Cargo.lock", root / "build.py"}
     names.update(root.rglob("Cargo.toml"))
-    names.update(root.rglob("*.rs"))
+    names.update(path for path in root.rglob("*.rs") if path.name not in TEST_FILES)
     target = root / "target"
     return iter(sorted(path for path in names if target not in path.parents))
 
