@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from devnet.operator import OPERATOR_URI
-from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port
+from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port, wait_until
+
+LISTEN_SECONDS = 60.0  # libp2p's imports take seconds on a busy machine
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,13 @@ class DemoNetwork:
         self.operator = ManagedProcess("operator", "devnet.cli", arguments, self.folder, ports[0], ports[2])
         self.group.start(self.operator)
         self.operator.wait_healthy()
-        self.bootnode = call_rpc(self.operator.rpc_port, "system_localListenAddresses")[0]
+        wait_until(self._has_address, LISTEN_SECONDS, "the operator's node to listen for peers")
+
+    def _has_address(self) -> bool:
+        self.operator.check()
+        addresses = call_rpc(self.operator.rpc_port, "system_localListenAddresses")
+        self.bootnode = addresses[0] if addresses else ""
+        return bool(addresses)
 
     def start_workers(self) -> None:
         """Starts miners and validators; returns when every embedded node answers."""
