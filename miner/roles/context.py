@@ -107,10 +107,15 @@ async def ensure_keys(context: RoleContext) -> None:
         await context.submit(block_rights.SetKeysCall(aura, grandpa))
 
 
-async def find_endpoint(context: RoleContext, account: str) -> str:
+async def find_endpoint_of(link: ChainLink, account: str) -> str:
     """Blob server of an account, '' when it has none."""
-    known = await context.link.query(stakes.ENDPOINTS, account)
+    known = await link.query(stakes.ENDPOINTS, account)
     return "" if known is None else known.decode(errors="replace")
+
+
+async def find_endpoint(context: RoleContext, account: str) -> str:
+    """`find_endpoint_of` on a role's link."""
+    return await find_endpoint_of(context.link, account)
 
 
 async def wait_for_funds(context: RoleContext, needed: int) -> None:
