@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,9 @@ DTYPES: dict[str, tuple[int, np.dtype[Any]]] = {
     "u16": (10, np.dtype("<u2")),
 }
 """Name -> (code in the root, little-endian NumPy dtype). Codes are never used again for another type."""
-_NAME_OF_DTYPE = {dtype: name for name, (_, dtype) in DTYPES.items()}
+_NAME_OF_DTYPE = {
+    order + dtype.str[1:]: name for name, (_, dtype) in DTYPES.items() for order in ("<", ">", "|", "=")
+}
 
 
 class TensorFormError(ValueError):
@@ -80,14 +83,14 @@ class TensorForm:
         """The little-endian NumPy dtype."""
         return DTYPES[self.dtype][1]
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, int, int]:
         """Number of batches, rows and columns as the tiling sees them."""
         rows = self.shape[-2] if len(self.shape) >= 2 else 1
         columns = self.shape[-1] if self.shape else 1
         return math.prod(self.shape[:-2]), rows, columns
 
-    @property
+    @cached_property
     def tile_count(self) -> int:
         """Number of leaves."""
         batches, rows, columns = self.grid
@@ -116,10 +119,15 @@ class TileOpening:
 
 def compute_form(tensor: Array) -> TensorForm:
     """Form of a NumPy array; raises `TensorFormError`."""
-    name = _NAME_OF_DTYPE.get(tensor.dtype.newbyteorder("<"))
+    return _compute_form(tensor.dtype.str, tensor.shape)
+
+
+@lru_cache(maxsize=4096)
+def _compute_form(dtype: str, shape: tuple[int, ...]) -> TensorForm:
+    name = _NAME_OF_DTYPE.get(dtype)
     if name is None:
-        raise TensorFormError(f"dtype {tensor.dtype} is none of {', '.join(DTYPES)}")
-    return TensorForm(name, tuple(int(dimension) for dimension in tensor.shape))
+        raise TensorFormError(f"dtype {dtype} is none of {', '.join(DTYPES)}")
+    return TensorForm(name, tuple(int(dimension) for dimension in shape))
 
 
 def compute_tiles_reference(tensor: Array) -> list[bytes]:
@@ -142,10 +150,10 @@ def compute_tile_hashes(tensor: Array) -> list[Hash32]:
     form = compute_form(tensor)
     if form.tile_count == 0:
         return []
-    batches, rows, columns = form.grid
+    batches, _, columns = form.grid
     planes = np.asarray(tensor, form.numpy_dtype).reshape(form.grid)
     across = -(-columns // TILE_SIDE)
-    bands = -(-rows // TILE_SIDE)
+    bands = form.tile_count // (batches * across)
     prefix = hashlib.blake2b(b"\x00", digest_size=HASH_BYTES)
     hashes: list[Hash32] = []
     step = max(1, _CHUNK_TILES // across)
