@@ -16,7 +16,7 @@ from pathlib import Path
 import bip39  # type: ignore[import-untyped]
 import ed25519_zebra
 import sr25519
-from substrateinterface.utils.ss58 import ss58_encode
+from scalecodec.utils.ss58 import ss58_encode
 
 from chain.errors import Misuse
 from chain.primitives.scale import encode_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from substrateinterface.utils.ss58 import ss58_decode
+from scalecodec.utils.ss58 import ss58_decode
 
 from chain.rpc.errors import InvalidParams
 
