@@ -54,11 +54,11 @@ _ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 
 
 def _horner(coefficients: tuple[np.float32, ...], x: Array) -> Array:
-    result: Array = np.full(x.shape, coefficients[0], dtype=np.float32)
+    result: Any = np.full(x.shape, coefficients[0], dtype=np.float32)
     for coefficient in coefficients[1:]:
-        result = result * x
-        result = result + coefficient
-    return result
+        result = np.multiply(result, x)
+        result = np.add(result, coefficient)
+    return np.asarray(result)
 
 
 def _two_to(n: Array) -> Array:
@@ -71,7 +71,7 @@ def exp(x: Array) -> Array:
     with np.errstate(all="ignore"):
         x = np.asarray(x, order="C")
         inside = np.where((x >= EXP_MIN) & (x <= EXP_MAX), x, np.float32(0.0))
-        n = np.rint(inside * _LOG2E)
+        n: Any = np.rint(inside * _LOG2E)
         r = inside - n * _LN2_HIGH
         r = r - n * _LN2_LOW
         p = _horner(_EXP, r)

@@ -163,6 +163,6 @@ class _Plan:
 
 def set_blas_threads(threads: int) -> None:
     """Set the number of threads of the process's BLAS libraries; the bytes do not depend on it."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     threadpool_limits(limits=threads, user_api="blas")

@@ -31,7 +31,7 @@ def _grid_exponent(values: Array, axes: tuple[int, ...] | int, where: str) -> Ar
     exponent = ((magnitude.view(np.int32) & np.int32(0x7FFFFFFF)) >> np.int32(23)) - np.int32(126)
     if exponent.max() > 128:
         raise NonFiniteState(where)
-    return np.maximum(exponent, np.int32(MIN_EXPONENT))
+    return np.asarray(np.maximum(exponent, np.int32(MIN_EXPONENT)))
 
 
 def _pow2_f32(exponent: Array) -> Array:

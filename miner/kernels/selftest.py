@@ -18,11 +18,11 @@ Array = npt.NDArray[Any]
 
 
 def adversarial(rows: int, columns: int, stream: int) -> Array:
-    """f32 values over all magnitudes: random exponents, cancelling pairs, subnormals, signed zeros, a zero row, ties."""
+    """f32 values of many magnitudes: cancelling pairs, subnormals, signed zeros, a zero row, ties of rounding."""
     key = random.derive_key(bytes(32), "self-test")
     words = random.words(key, stream, 0, rows * columns).reshape(rows, columns)
-    values = ((words & np.uint32(0x807FFFFF)) | (((words >> np.uint32(23)) % 60 + 90) << np.uint32(23))).view(np.float32)
-    values = values.copy()
+    exponents = (words >> np.uint32(23)) % np.uint32(60) + np.uint32(90)
+    values = ((words & np.uint32(0x807FFFFF)) | (exponents << np.uint32(23))).view(np.float32)
     values[:, 1::7] = -values[:, 0::7][:, : values[:, 1::7].shape[1]]
     values[::5, ::3] = np.float32(1e-40)
     values[1::4, 2::5] = np.float32(-0.0)

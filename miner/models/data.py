@@ -1,4 +1,4 @@
-"""The built-in data sets: handwritten digits, and bytes of text. Each is split once and for all into train and held out."""
+"""The built-in data sets: handwritten digits, and bytes of text, each with a fixed split into train and held out."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Mlp(nn.Module):
+class Mlp(nn.Module):  # type: ignore[misc]
     """A multilayer perceptron with ReLU between its layers: (batch × features) to (batch × classes)."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -19,10 +19,10 @@ class Mlp(nn.Module):
         """Logits."""
         for layer in self.layers[:-1]:
             x = functional.relu(layer(x))
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        return self.layers[-1](x)
 
 
-class Attention(nn.Module):
+class Attention(nn.Module):  # type: ignore[misc]
     """Causal multi-head self-attention, written out (the math form)."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -42,10 +42,10 @@ class Attention(nn.Module):
         place = torch.arange(time, device=x.device)
         scores = scores.masked_fill(place[None, :] > place[:, None], float("-inf"))
         mixed = torch.softmax(scores, dim=-1) @ v
-        return self.out(mixed.transpose(1, 2).reshape(batch, time, width))  # type: ignore[no-any-return]
+        return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """A pre-norm transformer block with GELU."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -57,10 +57,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch × time × width) to the same."""
         x = x + self.attention(self.norm1(x))
-        return x + self.down(functional.gelu(self.up(self.norm2(x))))  # type: ignore[no-any-return]
+        return x + self.down(functional.gelu(self.up(self.norm2(x))))
 
 
-class ByteGpt(nn.Module):
+class ByteGpt(nn.Module):  # type: ignore[misc]
     """A small GPT over bytes: int64 (batch × time) to logits (batch × time × 256)."""
 
     def __init__(self, width: int, heads: int, layers: int, context: int) -> None:
@@ -76,4 +76,4 @@ class ByteGpt(nn.Module):
         x = self.token(tokens) + self.place[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x))  # type: ignore[no-any-return]
+        return self.head(self.norm(x))

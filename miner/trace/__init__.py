@@ -1,4 +1,4 @@
-"""The tracer: a PyTorch model's training step becomes the canonical graph (DESIGN §2). Needs PyTorch; executing does not.
+"""The tracer: a PyTorch model's training step becomes the canonical graph (DESIGN §2). It needs PyTorch.
 
     graph = trace_step(module, loss, AdamW(1e-3), example_batch)   # loss(module, batch) -> scalar
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from miner.trace.emit import Emitter, Operand, Value
 
 
-def layer_norm(e: Emitter, x: Value, size: int, weight: Value | None, bias: Value | None, eps: float) -> tuple[Value, ...]:
+def layer_norm(
+    e: Emitter, x: Value, size: int, weight: Value | None, bias: Value | None, eps: float
+) -> tuple[Value, Value, Value]:
     """Normalise over the last ``size`` axes; returns (y, mean, 1/√(var + eps))."""
     axes = range(len(e.shape(x)) - size, len(e.shape(x)))
     mean = e.mean(x, axes)

@@ -17,7 +17,7 @@ class UnsupportedOperator(TraceError):
 
     def __init__(self, operator: str, line: str, reason: str = "is not in exact/v1") -> None:
         self.operator, self.line, self.reason = operator, line, reason
-        super().__init__(f"operator {operator} {reason} ({line}); rewrite this line of the model with supported operators")
+        super().__init__(f"operator {operator} {reason} ({line}); write this line with supported operators")
 
 
 class UntraceableModel(TraceError):

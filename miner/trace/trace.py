@@ -32,7 +32,7 @@ PARAMETER_PREFIX, BUFFER_PREFIX = "param/", "buffer/"
 _DTYPES = {torch.float32: "f32", torch.int64: "i64", torch.bool: "bool"}
 
 
-class _LossModule(nn.Module):
+class _LossModule(nn.Module):  # type: ignore[misc]
     def __init__(self, module: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.module = module
@@ -57,7 +57,8 @@ def trace_step(
     recorded = _record(module, loss, parameters, buffers, batch)
     builder = GraphBuilder()
     emitter = Emitter(builder, bits)
-    state = {PARAMETER_PREFIX + n: p for n, p in parameters.items()} | {BUFFER_PREFIX + n: b for n, b in buffers.items()}
+    state = {PARAMETER_PREFIX + n: p for n, p in parameters.items()}
+    state |= {BUFFER_PREFIX + n: b for n, b in buffers.items()}
     values = [_input(builder, "state", name, tensor) for name, tensor in state.items()]
     values += [_input(builder, "batch", name, tensor) for name, tensor in sorted(batch.items())]
     results = _lower(recorded, emitter, values)
@@ -165,7 +166,9 @@ def _source_line(node: fx.Node) -> str:
     return (own or frames or ["in the backward pass, no source line known"])[-1]
 
 
-def _emit_optimiser(e: Emitter, optimiser: Optimiser, parameters: dict[str, Value], gradients: dict[str, Value]) -> None:
+def _emit_optimiser(
+    e: Emitter, optimiser: Optimiser, parameters: dict[str, Value], gradients: dict[str, Value]
+) -> None:
     old = {n: Value(e.builder.input("state", f"scalar/{n}", "f32", ())) for n in optimiser.scalars()}
     scalars = optimiser.advance(e, old)
     for name, value in scalars.items():

@@ -1,0 +1,93 @@
+"""E5: each program stays within its ulp bound against mpmath, and keeps its special values and bytes."""
+
+import hashlib
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from consensus.exact.random import derive_key, uniform
+from consensus.exact.transcendental import EXP_MAX, FUNCTIONS, ULP_BOUND, erf, exp, log, tanh
+
+F = np.float32
+RANGES = {
+    "exp": [(-87.0, 88.7), (-2.0, 2.0)],
+    "log": [(1e-3, 100.0), (0.5, 2.0)],
+    "tanh": [(-10.0, 10.0), (-1.0, 1.0)],
+    "erf": [(-4.0, 4.0), (-1.2, 1.2)],
+}
+
+
+def ulp_error(name: str, x: float, found: float) -> float:
+    true = getattr(mpmath, name)(mpmath.mpf(x))
+    if true == 0:
+        return 0.0 if found == 0 else math.inf
+    exponent = max(int(mpmath.floor(mpmath.log(abs(true), 2))), -126)
+    return float(abs(mpmath.mpf(found) - true) / mpmath.mpf(2) ** (exponent - 23))
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_error_within_the_ulp_bound(name: str) -> None:
+    with mpmath.workprec(80):
+        for stream, (low, high) in enumerate(RANGES[name]):
+            drawn = uniform(derive_key(bytes(32), name), stream, 0, (1500,))
+            xs = (F(low) + drawn * F(high - low)).astype(F)
+            worst = max(ulp_error(name, x, y) for x, y in zip(xs.tolist(), FUNCTIONS[name](xs).tolist(), strict=True))
+            assert worst <= ULP_BOUND[name]
+
+
+def test_log_of_all_binades_and_subnormals() -> None:
+    xs = np.array([2.0**k for k in range(-149, 128)], dtype=F)
+    assert max(ulp_error("log", x, y) for x, y in zip(xs.tolist(), log(xs).tolist(), strict=True)) <= ULP_BOUND["log"]
+
+
+def test_special_values_of_exp() -> None:
+    above = np.nextafter(EXP_MAX, F(np.inf))
+    found = exp(np.array([-np.inf, -105, 0, -0.0, EXP_MAX, above, np.inf], dtype=F))
+    assert found[:4].tolist() == [0, 0, 1, 1] and np.isfinite(found[4]) and np.isposinf(found[5:]).all()
+    assert np.isnan(exp(np.array([np.nan], dtype=F)))[0]
+
+
+def test_exp_gives_subnormals_where_they_are_due() -> None:
+    assert 0 < exp(np.array([-100.0], dtype=F))[0] < np.finfo(F).tiny
+
+
+def test_special_values_of_log() -> None:
+    found = log(np.array([0.0, -0.0, 1.0, np.inf, -1.0, np.nan], dtype=F))
+    assert np.isneginf(found[:2]).all() and found[2] == 0 and np.isposinf(found[3]) and np.isnan(found[4:]).all()
+
+
+@pytest.mark.parametrize("function", [tanh, erf])
+def test_odd_functions_saturate_and_keep_the_sign_of_zero(function: object) -> None:
+    xs = np.array([0.0, -0.0, 1e-45, np.inf, -np.inf, 0.7, -0.7], dtype=F)
+    found = function(xs)  # type: ignore[operator]
+    assert np.signbit(found[:2]).tolist() == [False, True] and found[3:5].tolist() == [1, -1]
+    assert found[2] > 0 and found[5] == -found[6]
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_bytes_do_not_depend_on_length_or_stride(name: str) -> None:
+    xs = uniform(derive_key(bytes(32), "stride"), 0, 0, (64, 33)) * F(3) + F(0.01)
+    whole = FUNCTIONS[name](xs)
+    assert FUNCTIONS[name](xs.T).T.tobytes() == whole.tobytes()
+    assert np.concatenate([FUNCTIONS[name](row[:7]) for row in xs]).tobytes() == whole[:, :7].tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_scalar_stays_a_scalar(name: str) -> None:
+    assert FUNCTIONS[name](np.array(0.5, dtype=F)).shape == ()
+
+
+GOLDEN = {
+    "erf": "3144ae216ae0c94d",
+    "exp": "78e9b5e7129c3393",
+    "log": "3a340259a85cd39f",
+    "tanh": "fdc31001dbbe9517",
+}
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_golden_digest(name: str) -> None:
+    xs = uniform(derive_key(bytes(32), "golden"), 0, 0, (4096,)) * F(8) - F(4 if name != "log" else -1)
+    assert hashlib.blake2b(FUNCTIONS[name](xs).tobytes(), digest_size=8).hexdigest() == GOLDEN[name]
