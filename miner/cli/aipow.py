@@ -91,8 +91,8 @@ async def _post(  # noqa: PLR0913 - the command's options
     deadline_blocks: int, seed: str, folder: Path, blob_port: int, serve: bool,
 ) -> None:  # fmt: skip
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
     folder.mkdir(parents=True, exist_ok=True)
     with BlobStore(folder / "blobs") as store:
         server = BlobServer(store, port=blob_port)

@@ -44,6 +44,13 @@ CONNECT_SECONDS = 60.0
 """How long a daemon waits at its start for the node given with --node."""
 
 
+SYNC_SECONDS = 60.0
+"""How long a daemon with bootnodes waits for blocks before it acts on its own view."""
+
+POLL_SECONDS = 0.5
+"""Between two looks at something that is waited for."""
+
+
 @dataclass(frozen=True)
 class DaemonOptions:
     """How a daemon runs. `node_url` None: an embedded node of its own on `chain` (preset or spec file)."""
@@ -100,6 +107,8 @@ class Daemon:
         stack.push_async_callback(_in_time, link.close)
         connecting = asyncio.create_task(link.connect(CONNECT_SECONDS))
         await self._wait_or_stop(connecting)
+        if self._node is not None and options.bootnodes:
+            await self._wait_or_stop(asyncio.create_task(_wait_for_sync(link)))
         log.info("account %s, node %s, blobs %s", options.wallet.address, url, endpoint)
         log.info("metrics http://127.0.0.1:%d/metrics", metrics_port)
         return RoleContext(link, options.wallet, store, client, pool, options.base_path, endpoint)
@@ -216,6 +225,17 @@ class Daemon:
             task.result()
         else:
             task.cancel()
+
+
+async def _wait_for_sync(link: ChainLink) -> None:
+    """Waits until the node has peers and their blocks; on a chain where nobody is, `SYNC_SECONDS`."""
+    deadline = time.monotonic() + SYNC_SECONDS
+    while time.monotonic() < deadline:
+        health = await link.client.rpc("system_health")
+        if health["peers"] and not health["isSyncing"] and (await link.client.head()).number:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+    log.warning("no peers with blocks for %.0f s; going on with what this node has", SYNC_SECONDS)
 
 
 async def _run_together(*jobs: Coroutine[Any, Any, None]) -> None:
