@@ -37,12 +37,13 @@ ERA_PERIOD = 256
 POLL_SECONDS = 0.25
 """Time between two looks at the head while something is waited for."""
 
-CONNECT_ATTEMPTS = 6
 REQUEST_TIMEOUT = 60.0
 """Seconds a single request may take before the connection counts as broken."""
 
 NONCE_RETRIES = 3
 MAX_PAGE = 1_000
+KEPT_BLOCK_EVENTS = 8
+"""Blocks whose decoded events are kept, for the receipts of many extrinsics in one block."""
 
 Wait = Literal["none", "in_block", "finalized"]
 
@@ -124,6 +125,7 @@ class ChainClient:
         self._substrate: SubstrateInterface | None = None
         self._submitting = asyncio.Lock()
         self._tracker = _Tracker(self)
+        self._events: dict[str, tuple[EventRecord, ...]] = {}  # by block hash, for the worker thread only
 
     async def __aenter__(self) -> ChainClient:
         await self.connect()
@@ -205,7 +207,7 @@ class ChainClient:
 
     async def events(self, block_hash: str) -> list[EventRecord]:
         """The events of a block, in order."""
-        return await self._run(lambda substrate: _read_events(substrate, block_hash))
+        return list(await self._run(lambda substrate: self._block_events(substrate, block_hash)))
 
     async def next_nonce(self, address: str) -> int:
         """The nonce of the account's next extrinsic, those waiting in the node's pool counted."""
@@ -247,7 +249,7 @@ class ChainClient:
         if wait == "none":
             return Receipt(sent.hash, None, None, ())
         block, index = await self._tracker.wait(sent, wait == "finalized")
-        return await self._run(lambda substrate: _make_receipt(substrate, sent.hash, block, index))
+        return await self._run(lambda substrate: self._make_receipt(substrate, sent.hash, block, index))
 
     async def _send(self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair) -> _Sent:
         async with self._submitting:
@@ -280,6 +282,24 @@ class ChainClient:
                 if is_last:
                     raise NotConnected(self.url, str(error) or type(error).__name__) from error
         raise AssertionError("unreachable")
+
+    def _block_events(self, substrate: SubstrateInterface, block_hash: str) -> tuple[EventRecord, ...]:
+        """Decoding is slow and a block's receipts share it: the last blocks' events are kept."""
+        if block_hash not in self._events:
+            while len(self._events) >= KEPT_BLOCK_EVENTS:
+                del self._events[next(iter(self._events))]
+            self._events[block_hash] = _read_events(substrate, block_hash)
+        return self._events[block_hash]
+
+    def _make_receipt(self, substrate: SubstrateInterface, extrinsic_hash: str, block: Head, index: int) -> Receipt:
+        every = self._block_events(substrate, block.hash)
+        events = tuple(event for event in every if event.extrinsic_index == index)
+        receipt = Receipt(extrinsic_hash, block, index, events)
+        for event in events:
+            if event.pallet == "System" and event.name == "ExtrinsicFailed":
+                pallet, name, docs = describe_dispatch_error(substrate, event.attributes["dispatch_error"])
+                raise ExtrinsicFailed(receipt, pallet, name, docs)
+        return receipt
 
     def _drop_connection(self) -> None:
         substrate, self._substrate = self._substrate, None
@@ -450,24 +470,14 @@ def _plain(value: Any) -> Any:
     return getattr(value, "value", value)
 
 
-def _read_events(substrate: SubstrateInterface, block_hash: str) -> list[EventRecord]:
+def _read_events(substrate: SubstrateInterface, block_hash: str) -> tuple[EventRecord, ...]:
     records = []
     for item in substrate.get_events(block_hash):
         value = item.value
         records.append(
             EventRecord(value["module_id"], value["event_id"], value["attributes"], value.get("extrinsic_idx"))
         )
-    return records
-
-
-def _make_receipt(substrate: SubstrateInterface, extrinsic_hash: str, block: Head, index: int) -> Receipt:
-    events = tuple(event for event in _read_events(substrate, block.hash) if event.extrinsic_index == index)
-    receipt = Receipt(extrinsic_hash, block, index, events)
-    for event in events:
-        if event.pallet == "System" and event.name == "ExtrinsicFailed":
-            pallet, name, docs = describe_dispatch_error(substrate, event.attributes["dispatch_error"])
-            raise ExtrinsicFailed(receipt, pallet, name, docs)
-    return receipt
+    return tuple(records)
 
 
 def describe_dispatch_error(substrate: SubstrateInterface, error: Any) -> tuple[str, str, str]:
