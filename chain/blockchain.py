@@ -402,6 +402,8 @@ class Blockchain:
             header.number < self.finalized.number and self.hash_of(header.number) == block_hash
         ):
             return Finality((), ())
+        if block_hash not in self._tree:
+            raise ConflictsWithFinalized(header.number, self.finalized.number)
         old_best = self.best.hash
         before = self._tree.snapshot()
         result = self._tree.finalize(block_hash)

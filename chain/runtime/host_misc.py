@@ -13,9 +13,10 @@ from chain.trie import StateVersion, compute_trie_root, ordered_trie_root
 
 log = logging.getLogger("chain.runtime")
 
-# the runtime's LogLevel (1 = error … 5 = trace) to ours
-_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG, 5: logging.DEBUG - 1}
-MAX_LEVEL = 2  # the runtime is told to format errors and warnings only
+_ERROR = 0
+# the runtime's LogLevel (0 = error … 4 = trace) to ours; errors are panics, which the caller hears of as exceptions
+_LEVELS = {_ERROR: logging.DEBUG, 1: logging.WARNING, 2: logging.INFO, 3: logging.DEBUG, 4: logging.DEBUG - 1}
+MAX_LEVEL = 2  # LogLevelFilter (0 = off, 1 = error, 2 = warn): the runtime formats errors and warnings only
 
 
 def allocator_functions(host: Host) -> dict[str, HostFunction]:
@@ -63,9 +64,9 @@ def misc_functions(host: Host) -> dict[str, HostFunction]:
     def write_log(level: int, target: int, message: int) -> None:
         name = memory.read_span(target).decode(errors="replace")
         text = memory.read_span(message).decode(errors="replace")
-        if level == 1 and host.call is not None:
+        if level == _ERROR and host.call is not None:
             host.call.last_error = text
-        log.log(_LEVELS.get(level, logging.INFO) if level != 1 else logging.DEBUG, "%s: %s", name, text)
+        log.log(_LEVELS.get(level, logging.INFO), "%s: %s", name, text)
 
     def print_hex(span: int) -> None:
         log.debug("0x%s", memory.read_span(span).hex())

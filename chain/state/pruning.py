@@ -56,8 +56,8 @@ class StatePruning:
         self._below = store.pruned_below()
 
     def is_pruned(self, number: int) -> bool:
-        """Whether the state of a block on the best chain is gone."""
-        return number < self._below
+        """Whether the state of a block on the best chain is gone; that of block 0 stays."""
+        return 0 < number < self._below
 
     def on_finalized(self, finalized: int, unfinalized_roots: Iterable[bytes]) -> None:
         """Sweeps when enough blocks became final. `unfinalized_roots`: states of the finalised block and all above."""
@@ -65,7 +65,7 @@ class StatePruning:
             return
         below = finalized - self._kept
         roots = set(unfinalized_roots)
-        for number in range(below, finalized):
+        for number in (0, *range(below, finalized)):
             block_hash = self._store.hash_of(number)
             header = None if block_hash is None else self._store.header(block_hash)
             if header is not None:

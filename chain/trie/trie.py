@@ -164,7 +164,8 @@ class Trie:
             reference = waiting.pop()
             if not isinstance(reference, bytes) or reference in live:
                 continue
-            live.add(reference)
+            if len(reference) == HASH_LENGTH:
+                live.add(reference)
             if reference == EMPTY_ROOT:
                 continue
             node = self._load(reference)
