@@ -115,6 +115,7 @@ class Node:
         self.authoring = AuthoringService(self.chain, self._thread, self.imports, self.pool, self.keystore)
         self.grandpa = await self._make_grandpa(grandpa_key)
         self.sync.on_justification = self.grandpa.on_justification
+        self.grandpa.on_missing = self.sync.on_head
         self.rpc = RpcServer(RpcConfig(config.rpc_host, config.rpc_port), self._rpc_context(), self._metrics())
         await self.rpc.start()
         self._spawn("grandpa", self.grandpa.run())

@@ -43,15 +43,30 @@ class Round:
         weights = self.authorities.weights
         return sum(weights[voter] for voter in voters)
 
+    def seen(self, kind: Kind, tree: BlockTree) -> set[bytes]:
+        """Voters whose votes count: for prevotes all, for precommits those with blocks that we know."""
+        tally = self.tally(kind)
+        if kind is Kind.PREVOTE:
+            return set(tally)
+        return {voter for voter, votes in tally.items() if all(one.vote.target_hash in tree for one in votes)}
+
     def supporters(self, kind: Kind, tree: BlockTree, base: bytes) -> dict[bytes, set[bytes]]:
-        """For every block from `base` on that votes lead to: who voted for it or a descendant; equivocators count."""
-        found: dict[bytes, set[bytes]] = {base: set()}
+        """For every block from `base` on that votes lead to: who voted for it or a descendant; equivocators count.
+
+        `base` is final already, so whoever votes at all counts for it: also for a fork that we do not know (yet).
+        """
+        found: dict[bytes, set[bytes]] = {base: self.seen(kind, tree)}
         for voter, votes in self.tally(kind).items():
             for signed in votes:
-                path = tree.path_up(signed.vote.target_hash, base)
-                for block_hash in [*(path or []), base] if path is not None else []:
+                for block_hash in self._path(signed, tree, base):
                     found.setdefault(block_hash, set()).add(voter)
         return found
+
+    def _path(self, signed: SignedVote, tree: BlockTree, base: bytes) -> list[bytes]:
+        vote = signed.vote
+        if vote.target_hash not in tree or tree.header(vote.target_hash).number != vote.target_number:
+            return []
+        return tree.path_up(vote.target_hash, base) or []
 
     def ghost(self, kind: Kind, tree: BlockTree, base: bytes) -> bytes | None:
         """The highest block from `base` on with more than two thirds of the votes; None if even `base` lacks them."""
@@ -70,19 +85,19 @@ class Round:
         completable means that nothing above it can, so that the next round may begin.
         """
         ghost = self.ghost(Kind.PREVOTE, tree, base)
-        if ghost is None or self.weight_of(set(self.precommits)) < self.authorities.threshold:
+        seen = self.weight_of(self.seen(Kind.PRECOMMIT, tree))
+        if ghost is None or seen < self.authorities.threshold:
             return None
         support = self.supporters(Kind.PRECOMMIT, tree, base)
         for block_hash in [*(tree.path_up(ghost, base) or []), base]:
-            if self._may_become_final(support.get(block_hash, set())):
+            if self._may_become_final(support.get(block_hash, set()), seen):
                 break
         above = (one for one in support if one != ghost and tree.is_descendant(one, ghost))
-        done = block_hash != ghost or not any(self._may_become_final(support[one]) for one in above)
-        return block_hash, done and not (block_hash == ghost and self._may_become_final(set()))
+        done = block_hash != ghost or not any(self._may_become_final(support[one], seen) for one in above)
+        return block_hash, done and not (block_hash == ghost and self._may_become_final(set(), seen))
 
-    def _may_become_final(self, supporters: set[bytes]) -> bool:
+    def _may_become_final(self, supporters: set[bytes], seen: int) -> bool:
         total, threshold = self.authorities.total, self.authorities.threshold
-        seen = self.weight_of(set(self.precommits))
         equivocated = self.weight_of({voter for voter, votes in self.precommits.items() if len(votes) > 1})
         weight = self.weight_of(supporters)
         more_equivocation = min(seen - weight, max(0, total - threshold - equivocated))
@@ -93,8 +108,8 @@ class Round:
         votes: list[SignedVote] = []
         ancestry: dict[bytes, None] = {}
         for signed in (one for votes_of in self.precommits.values() for one in votes_of):
-            path = tree.path_up(signed.vote.target_hash, target)
-            if path is not None:
+            path = self._path(signed, tree, target)
+            if path or signed.vote.target_hash == target:
                 votes.append(signed)
                 ancestry.update(dict.fromkeys(path))
         headers = tuple(tree.header(one) for one in ancestry)

@@ -29,7 +29,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     decode_gossip,
 )
-from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter
+from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
 from chain.identity import Ed25519Key
 from chain.network import BlockField, NetworkService
 from chain.primitives import Header
@@ -95,6 +95,8 @@ class GrandpaService:
         self._inbox: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_INBOX)
         self._early: dict[bytes, bytes] = {}
         self._ahead: dict[str, int] = {}
+        self.on_missing: Callable[[str, int, bytes], None] = lambda _peer, _number, _hash: None
+        """Is told (peer, number, hash) of a block that somebody votes for and that we lack: fetch it."""
         self._asked_at = 0.0
         self._asking: asyncio.Task[None] | None = None
         state = self._files.load_state(chain) or _walk(chain, 0, genesis_state(genesis_authorities))
@@ -230,6 +232,8 @@ class GrandpaService:
                 self._network.gossip_grandpa(action.message.encode(), action.exclude)
             elif isinstance(action, Send):
                 self._network.send_grandpa(action.peer, action.message.encode())
+            elif isinstance(action, Want):
+                self.on_missing(action.peer, action.number, action.block_hash)
             elif isinstance(action, Finalize):
                 await self._finalize(action.header.hash, action.justification.encode())
                 if action.header.hash in self.voter.tree:

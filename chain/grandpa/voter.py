@@ -75,6 +75,15 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """Somebody votes for a block that we lack: fetch it from `peer`, who sent the vote."""
+
+    peer: str
+    number: int
+    block_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Finalize:
     """Blocks up to this one are final; `justification` proves it."""
 
@@ -89,7 +98,7 @@ class Remember:
     voted: Voted
 
 
-Action = Broadcast | Send | Finalize | Remember
+Action = Broadcast | Send | Want | Finalize | Remember
 
 
 class Voter:
@@ -131,7 +140,7 @@ class Voter:
 
     def on_block(self, header: Header, now: float) -> list[Action]:
         """A block was imported."""
-        return self._replay(now) if self.tree.add(header) else []
+        return self._advance(now) if self.tree.add(header) else []
 
     def on_best(self, block_hash: bytes, now: float) -> list[Action]:
         """The best block changed (it was given to on_block before)."""
@@ -153,14 +162,14 @@ class Voter:
         if message.signed.vote.kind is Kind.PRIMARY_PROPOSE or self._is_past(message.set_id, message.round):
             return []
         key = (message.set_id, message.round, message.signed)
-        if self._round_of(message) is None or message.signed.vote.target_hash not in self.tree:
+        if self._round_of(message) is None:
             is_near = message.set_id <= self.authorities.set_id + 1 and message.round <= self.round.number + AHEAD
             if is_near and key not in self._buffer and len(self._buffer) < MAX_BUFFERED:
                 self._buffer[key] = None
             return []
         if not self._add_vote(message):
             return []
-        return [Broadcast(message, peer), *self._advance(now)]
+        return [*self._want(message.signed.vote, peer), Broadcast(message, peer), *self._advance(now)]
 
     def on_commit(self, message: CommitMessage, now: float, peer: str | None = None) -> list[Action]:
         """A commit from a peer; finalises and is relayed when it is news; raises JustificationInvalid."""
@@ -213,19 +222,22 @@ class Voter:
             return False
         if signed.voter not in where.authorities.weights:
             raise VoteInvalid(f"0x{signed.voter.hex()} is not in set {message.set_id}")
-        if self.tree.header(signed.vote.target_hash).number != signed.vote.target_number:
-            raise VoteInvalid(f"0x{signed.voter.hex()} votes for a block under a wrong number")
         if not verify_signature(signed, message.round, message.set_id):
             raise VoteInvalid(f"the signature of 0x{signed.voter.hex()} fails for round {message.round}")
         where.add(signed)
         return True
+
+    def _want(self, vote: Vote, peer: str | None) -> list[Action]:
+        if peer is None or vote.target_hash in self.tree or vote.target_number <= self.finalized.number:
+            return []
+        return [Want(peer, vote.target_number, vote.target_hash)]
 
     def _replay(self, now: float) -> list[Action]:
         """Takes what has become usable out of the buffer."""
         actions: list[Action] = []
         for set_id, number, signed in list(self._buffer):
             message = VoteMessage(number, set_id, signed)
-            usable = self._round_of(message) is not None and signed.vote.target_hash in self.tree
+            usable = self._round_of(message) is not None
             if usable or self._is_past(set_id, number):
                 del self._buffer[set_id, number, signed]
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chain.grandpa.authorities import AuthoritySet, AuthorityState, encode_voters
 from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
-from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter
+from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
 from chain.identity import Ed25519Key, ed25519_from_seed
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header
 
@@ -83,7 +83,7 @@ class World:
                 self.remembered[sender] = action.voted
             elif isinstance(action, Finalize):
                 self.finalized[sender].append(action)
-            else:
+            elif not isinstance(action, Want):
                 work += self._deliver(sender, action)
 
     def _deliver(self, sender: int, action: Broadcast | Send) -> list[tuple[int, Action]]:

@@ -8,8 +8,8 @@ from chain.errors import JustificationInvalid
 from chain.grandpa.authorities import AuthoritySet
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification
-from chain.grandpa.messages import CommitMessage, Kind, VoteMessage
-from chain.grandpa.voter import Broadcast, Voter
+from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
+from chain.grandpa.voter import Broadcast, Voter, Want
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, signer, state, voters
 
 
@@ -164,6 +164,43 @@ def test_a_fork_is_finalised_on_one_side_only() -> None:
         world.carry(index, voter.on_best(longer.hash, world.now))
     world.tick(6)
     assert {voter.finalized.hash for voter in world.voters} == {longer.hash}
+
+
+def test_votes_for_forks_that_others_do_not_know_do_not_stop_finality() -> None:
+    world = World(state(1, 1, 1, 1), 4)
+    world.offline = {0, 1, 2, 3}
+    for index, voter in enumerate(world.voters):  # each alone on a fork of its own
+        fork = child(GENESIS, salt=index)
+        world.carry(index, voter.on_block(fork, world.now))
+        world.carry(index, voter.on_best(fork.hash, world.now))
+    world.offline = set()
+    head = child(GENESIS, salt=9)
+    for _ in range(5):
+        world.block(head)
+        world.tick(2)
+        head = child(head)
+    assert {voter.finalized.number for voter in world.voters} == {5}
+
+
+def test_a_vote_for_an_unknown_block_asks_for_it_and_counts_once_it_is_there() -> None:
+    voter = Voter(GENESIS, state(1), 0.0)
+    block = child(GENESIS)
+    asked = voter.on_vote(VoteMessage(1, 0, signed(KEYS[0], Kind.PRECOMMIT, block)), 0.0, "peer")
+    assert Want("peer", 1, block.hash) in asked
+    assert voter.finalized == GENESIS
+    voter.on_block(block, 0.0)
+    assert voter.finalized == block
+
+
+def test_invalid_number_beside_a_vote_never_counts() -> None:
+    voter = Voter(GENESIS, state(1), 0.0)
+    block = child(GENESIS)
+    voter.on_block(block, 0.0)
+    vote = Vote(Kind.PRECOMMIT, block.hash, 5)
+    signature = KEYS[0].sign(localized_payload(vote, 1, 0))
+    voter.on_vote(VoteMessage(1, 0, SignedVote(vote, signature, KEYS[0].public)), 0.0, "peer")
+    voter.on_tick(9.0)
+    assert voter.finalized == GENESIS
 
 
 def test_a_restarted_voter_repeats_its_vote_and_casts_no_second_one() -> None:
