@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chain.blockchain import Blockchain
+from chain.errors import UnknownBlock
 from chain.events import BestChanged, BlockFinalized, BlockImported, EventBus
 from chain.pool.service import BlockView, PoolService
 from chain.primitives import Block, Header
@@ -36,6 +38,16 @@ class ChainThread:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+@dataclass(frozen=True)
+class _Finalized:
+    """What a finalisation did: `hashes` became final (oldest first); the best chain gained and lost blocks."""
+
+    header: Header
+    hashes: tuple[bytes, ...]
+    enacted: list[BlockView]
+    retracted: list[BlockView]
+
+
 class ImportQueue:
     """Imports and finalises, one after the other, and tells the pool and the event bus."""
 
@@ -53,29 +65,37 @@ class ImportQueue:
             self._events.publish(BlockImported(block.header))
             after = self._chain.best
             if after.hash != before.hash:
-                await self._on_best(before, after)
+                await self._on_best(after, *await self._thread.run(self._route, before, after))
         return True
 
     async def finalize(self, block_hash: bytes, justification: bytes | None) -> bool:
         """Makes a block and its ancestors final; whether that was news."""
         async with self._lock:
-            last, before = self._chain.finalized, self._chain.best
-            header = await self._thread.run(self._chain.header, block_hash)
-            if header is None or header.number <= last.number:
+            step = await self._thread.run(self._finalize, block_hash, justification)
+            if step is None:
                 return False
-            await self._thread.run(self._chain.finalize, block_hash, justification)
-            hashes = await self._thread.run(self._path, last, header)
-            after = self._chain.best
-            if after.hash != before.hash:
-                await self._on_best(before, after)
-            self._pool.on_finalized(hashes)
-            self._events.publish(BlockFinalized(header, tuple(hashes)))
+            if step.enacted or step.retracted:
+                await self._on_best(self._chain.best, step.enacted, step.retracted)
+            self._pool.on_finalized(step.hashes)
+            self._events.publish(BlockFinalized(step.header, step.hashes))
         return True
 
-    async def _on_best(self, before: Header, after: Header) -> None:
-        enacted, retracted = await self._thread.run(self._route, before, after)
+    def _finalize(self, block_hash: bytes, justification: bytes | None) -> _Finalized | None:
+        """On the chain thread. Blocks that lose are read before they are deleted: their transactions come back."""
+        last, before = self._chain.finalized, self._chain.best
+        header = self._chain.header(block_hash)
+        if header is None or header.number <= last.number:
+            return None
+        is_on_best_chain = self._chain.hash_of(header.number) == block_hash
+        enacted, retracted = ([], []) if is_on_best_chain else self._route(before, header)
+        self._chain.finalize(block_hash, justification)
+        if not is_on_best_chain:
+            enacted += self._route(header, self._chain.best)[0]
+        return _Finalized(header, tuple(self._path(last, header)), enacted, retracted)
+
+    async def _on_best(self, best: Header, enacted: list[BlockView], retracted: list[BlockView]) -> None:
         self._events.publish(
-            BestChanged(after, tuple(view.hash for view in enacted), tuple(view.hash for view in retracted))
+            BestChanged(best, tuple(view.hash for view in enacted), tuple(view.hash for view in retracted))
         )
         await self._pool.on_best_changed(enacted, retracted)
 
@@ -103,7 +123,7 @@ class ImportQueue:
     def _parent(self, header: Header) -> Header:
         parent = self._chain.header(header.parent_hash)
         if parent is None:
-            raise RuntimeError(f"parent of stored block #{header.number} is missing")
+            raise UnknownBlock(header.parent_hash)
         return parent
 
     def _view(self, header: Header) -> BlockView:
