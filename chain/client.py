@@ -41,6 +41,10 @@ REQUEST_TIMEOUT = 60.0
 """Seconds a single request may take before the connection counts as broken."""
 
 NONCE_RETRIES = 3
+
+BOUNDED_VECTORS = {"types": {"bounded_collections::bounded_vec::BoundedVec": "BoundedVec"}}
+"""Today's path of BoundedVec, unknown to scalecodec 1.2: without it a list argument must be wrapped in a 1-tuple."""
+
 MAX_PAGE = 1_000
 KEPT_BLOCK_EVENTS = 8
 """Blocks whose decoded events are kept, for the receipts of many extrinsics in one block."""
@@ -272,7 +276,10 @@ class ChainClient:
             try:
                 if self._substrate is None:
                     self._substrate = SubstrateInterface(
-                        url=self.url, auto_reconnect=False, ws_options={"timeout": REQUEST_TIMEOUT}
+                        url=self.url,
+                        auto_reconnect=False,
+                        ws_options={"timeout": REQUEST_TIMEOUT},
+                        type_registry=BOUNDED_VECTORS,
                     )
                 return function(self._substrate)
             except SubstrateRequestException as error:
