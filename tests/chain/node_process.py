@@ -33,7 +33,8 @@ class NodeProcess:
     def __init__(self, base_path: Path, *options: str, chain: str = "dev") -> None:
         self.log = base_path.with_suffix(".log")
         self.arguments = [
-            sys.executable, "-m", "chain.node", "--chain", chain, "--base-path", str(base_path), "--rpc-port", "0", *options,
+            sys.executable, "-m", "chain.node", "--chain", chain,
+            "--base-path", str(base_path), "--rpc-port", "0", *options,
         ]  # fmt: skip
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None

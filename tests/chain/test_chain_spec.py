@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from chain import chain_spec
 from chain.chain_spec import BadSpecField, RawGenesis, RuntimeGenesis, UnreadableSpec
 from chain.errors import GenesisRejected

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import ed25519_zebra
 import pytest
+from substrateinterface import Keypair
+
 from chain.identity import (
     DEV_PHRASE,
     MAX_URI_CHARS,
@@ -15,10 +17,10 @@ from chain.identity import (
     load_node_key,
     sr25519_from_uri,
 )
-from chain.keystore import Keystore, KeystoreError, KeyMismatch, UnknownKeyType
-from substrateinterface import Keypair
+from chain.keystore import KeyMismatch, Keystore, KeystoreError, UnknownKeyType
 
-ALICE_ED25519 = "88dc3417d5058ec4b4503e0c12ea1a0a89be200fe98922423d4334014fa6b0ee"  # subkey inspect --scheme ed25519 //Alice
+# subkey inspect --scheme ed25519 //Alice, //Bob
+ALICE_ED25519 = "88dc3417d5058ec4b4503e0c12ea1a0a89be200fe98922423d4334014fa6b0ee"
 BOB_ED25519 = "d17c2d7823ebf260fd138f2d7e27d114c0145d968b5ff5006125f2414fadae69"
 
 
@@ -45,7 +47,9 @@ def test_signatures_verify() -> None:
     assert Keypair.create_from_uri("//Bob").verify(b"m", sr25519_from_uri("//Bob").sign(b"m"))
 
 
-@pytest.mark.parametrize("uri", ["", "/", "//", "hello world", "0x12", "0x" + "0" * 64 + "///pw", "a" * (MAX_URI_CHARS + 1)])
+@pytest.mark.parametrize(
+    "uri", ["", "/", "//", "hello world", "0x12", "0x" + "0" * 64 + "///pw", "a" * (MAX_URI_CHARS + 1)]
+)
 def test_bad_uri(uri: str) -> None:
     for derive in (sr25519_from_uri, ed25519_from_uri):
         with pytest.raises(BadSecretUri):

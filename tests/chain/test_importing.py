@@ -1,5 +1,4 @@
-"""The import queue on a real chain: events in order, pool follows forks, finality of a losing fork brings back its rival's
-transactions."""
+"""The import queue on a real chain: events in order, the pool follows forks and finality."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from chain.errors import WrongSeal
 from chain.events import BestChanged, BlockFinalized, BlockImported, ChainEvent, EventBus
 from chain.importing import ChainThread, ImportQueue
@@ -17,7 +17,6 @@ from chain.pool.service import PoolService
 from chain.pool.validity import Validity
 from chain.primitives import Block, blake2_256
 from chain.primitives.digest import aura_seal
-
 from tests.chain.devchain import SLOT_MS, DevChain, transfer
 
 

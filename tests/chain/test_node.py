@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 
+from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
 from tests.chain.node_process import NodeProcess, wait_until
 
 UNIT = 10**12
@@ -45,7 +45,10 @@ def test_bad_signature_and_old_nonce_are_refused(node: NodeProcess) -> None:
         substrate.submit_extrinsic(done, wait_for_inclusion=True)
         nonce = substrate.get_account_nonce(EVE.ss58_address)
         for extrinsic, reason in (
-            (substrate.create_signed_extrinsic(call, EVE, signature="0x" + "00" * 64), "Transaction has a bad signature"),
+            (
+                substrate.create_signed_extrinsic(call, EVE, signature="0x" + "00" * 64),
+                "Transaction has a bad signature",
+            ),
             (substrate.create_signed_extrinsic(call, EVE, nonce=0), "Transaction is outdated"),
             (substrate.create_signed_extrinsic(call, MISSING, nonce=0, tip=10**30), "Inability to pay some fees"),
         ):
@@ -72,9 +75,14 @@ async def test_client_reads_submits_many_and_names_dispatch_errors(node: NodePro
         assert all(any(event.name == "Remarked" for event in receipt.events) for receipt in receipts)
         with pytest.raises(ExtrinsicFailed) as failed:
             await chain.submit("Balances", "transfer_keep_alive", {"dest": ALICE.ss58_address, "value": 10**30}, BOB)
-        assert (failed.value.pallet, failed.value.name) == ("System", "Arithmetic.Underflow") or failed.value.pallet
+        assert failed.value.pallet in {"Token", "Balances", "System"}
         with pytest.raises(ExtrinsicFailed) as failed:
-            await chain.submit("Sudo", "sudo", {"call": {"call_module": "System", "call_function": "remark", "call_args": {"remark": "0x"}}}, BOB)
+            await chain.submit(
+                "Sudo",
+                "sudo",
+                {"call": {"call_module": "System", "call_function": "remark", "call_args": {"remark": "0x"}}},
+                BOB,
+            )
         assert (failed.value.pallet, failed.value.name) == ("Sudo", "RequireSudo")
         receipt = await chain.submit("System", "remark", {"remark": b"x"}, DAVE, wait="finalized")
         assert receipt.block is not None
@@ -90,6 +98,25 @@ async def test_client_without_a_node() -> None:
     with pytest.raises(NotConnected):
         await chain.connect()
     await chain.close()
+
+
+async def test_waiting_survives_a_killed_node(tmp_path: Path) -> None:
+    """The pool is lost with the process; the client hands its extrinsic in again when the node is back."""
+    node = NodeProcess(tmp_path / "node").start()  # has no key: authors nothing
+    try:
+        async with ChainClient(node.url) as chain:
+            waiting = asyncio.create_task(chain.submit("System", "remark_with_event", {"remark": b"1"}, BOB))
+            await asyncio.to_thread(wait_until, lambda: node.rpc("author_pendingExtrinsics")["result"])
+            node.stop(signal.SIGKILL)
+            with pytest.raises(NotConnected):
+                await chain.head()
+            assert not waiting.done()
+            node.arguments += ["--rpc-port", node.url.rsplit(":", 1)[1], "--dev-key", "//Alice"]
+            await asyncio.to_thread(node.start)
+            receipt = await asyncio.wait_for(waiting, 30)
+            assert any(event.name == "Remarked" for event in receipt.events)
+    finally:
+        node.stop()
 
 
 def test_port_in_use_is_one_clear_line(node: NodeProcess, tmp_path: Path) -> None:

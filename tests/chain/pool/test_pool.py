@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from chain.pool import PoolLimits, Status, Transaction, TransactionPool
 from chain.pool.errors import (
     AlreadyImported,
@@ -20,8 +21,8 @@ ALICE, BOB = b"A" * 32, b"B" * 32
 NOW = 1_000.0
 
 
-def tx(name: str, nonce: int = 0, sender: bytes = ALICE, on_chain: int = 0, priority: int = 1, till: int = 64) -> Transaction:
-    requires = {sender + bytes([nonce - 1])} if nonce > on_chain else set()
+def tx(name: str, nonce: int = 0, sender: bytes = ALICE, priority: int = 1, till: int = 64) -> Transaction:
+    requires = {sender + bytes([nonce - 1])} if nonce else set()
     return Transaction(
         hash=name.encode().ljust(32, b"."),
         data=name.encode(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from chain.errors import DecodeError
 from chain.pool import InvalidTransaction, TransactionSource, ValidTransaction, decode_validity
 from chain.pool.errors import BadFormat, Refused
