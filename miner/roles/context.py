@@ -23,7 +23,7 @@ from pallets_abi.base import AbiMismatch, Call
 log = logging.getLogger(__name__)
 
 ROLE_ERRORS = (ChainClientError, StoreError, WorkError, AbiMismatch, TimeoutError, OSError)
-"""What a role logs and tries again; anything else is a bug and ends the daemon."""
+"""What a role may meet and tries again with a line in the log; anything else is a bug and logged with its traceback."""
 
 RETRY_SECONDS = 2.0
 """Pause after such an error."""
@@ -73,12 +73,16 @@ class RoleContext:
 
 
 async def guard(name: str, counters: Counters, work: Awaitable[None]) -> bool:
-    """Awaits a role's work; its expected errors are logged and counted. Whether it succeeded."""
+    """Awaits a role's work; errors are logged and counted, so that the daemon goes on. Whether it succeeded."""
     try:
         await work
     except ROLE_ERRORS as error:
         counters.errors += 1
         log.warning("%s: %s", name, error)
+        return False
+    except Exception:
+        counters.errors += 1
+        log.exception("%s: a bug of ours; please report it", name)
         return False
     return True
 

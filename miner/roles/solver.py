@@ -16,11 +16,11 @@ from consensus.protocol.units import UnitRef
 
 from chain.client import ExtrinsicFailed
 from miner.roles.context import (
-    ROLE_ERRORS,
     RoleContext,
     ensure_bond,
     ensure_endpoint,
     ensure_keys,
+    guard,
     to_hash,
     wait_for_funds,
 )
@@ -62,6 +62,7 @@ class Solver:
         self._chains: list[tuple[int, int]] = []
         self._revealing: set[UnitKey] = set()
         self._is_slashed = False
+        self._is_idle = True
 
     async def prepare(self) -> None:
         """Bond, keys and endpoint on chain. Raises ChainClientError."""
@@ -77,14 +78,11 @@ class Solver:
         log.info("bonded, keys and endpoint on chain; looking for units")
 
     async def work(self) -> None:
-        """Claims and executes units, for ever; expected errors are logged and tried again."""
+        """Claims and executes units, for ever; errors are logged and tried again."""
         while True:
-            try:
-                if not await self._work_once():
-                    await asyncio.sleep(IDLE_SECONDS)
-            except ROLE_ERRORS as error:
-                self._context.counters.errors += 1
-                log.warning("unit given up for now: %s", error)
+            self._is_idle = True
+            await guard("unit", self._context.counters, self._work_once())
+            if self._is_idle:
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def on_head(self, head: Head) -> None:
@@ -97,8 +95,8 @@ class Solver:
         if head.number % TIDY_HEADS == 0:
             await self._tidy()
 
-    async def _work_once(self) -> bool:
-        """One unit; False when there was none."""
+    async def _work_once(self) -> None:
+        """One unit, if there is one."""
         address = self._context.wallet.address
         params = await self._context.link.query(stakes.PARAMS)
         bonded = await self._context.link.query(stakes.BONDS, stakes.Role.SOLVER.value, address)
@@ -107,16 +105,15 @@ class Solver:
                 log.error("our bond is below the minimum (slashed?); bond again to go on")
             self._is_slashed = True
             self._context.counters.activity = "no bond"
-            return False
+            return
         self._is_slashed = False
         candidate = await self._find_candidate()
         if candidate is None:
             self._context.counters.activity = "no unit to claim"
-            return False
-        if not candidate.is_ours and not await self._claim(candidate):
-            return True
-        await self._execute(candidate)
-        return True
+            return
+        if candidate.is_ours or await self._claim(candidate):
+            await self._execute(candidate)
+            self._is_idle = False
 
     async def _find_candidate(self) -> _Candidate | None:
         """A unit of ours first, then the next of our own chains, then any free one."""
@@ -172,7 +169,6 @@ class Solver:
             await self._context.submit(tasks.ClaimCall(*candidate.key))
         except ExtrinsicFailed as error:
             log.info("%s not claimed: %s", _name(candidate.key), error)
-            await asyncio.sleep(IDLE_SECONDS)
             return False
         return True
 

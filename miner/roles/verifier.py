@@ -22,11 +22,11 @@ from consensus.protocol.attestation import (
 from substrateinterface.utils.ss58 import ss58_decode
 
 from miner.roles.context import (
-    ROLE_ERRORS,
     RoleContext,
     ensure_bond,
     ensure_endpoint,
     find_endpoint,
+    guard,
     to_hash,
     wait_for_funds,
 )
@@ -51,7 +51,7 @@ class Verifier:
     def __init__(self, context: RoleContext) -> None:
         self._context = context
         self._book = TaskBook(context)
-        self._running: dict[DutyKey, asyncio.Task[None]] = {}
+        self._running: dict[DutyKey, asyncio.Task[bool]] = {}
 
     async def prepare(self) -> None:
         """Bond and endpoint on chain. Raises ChainClientError."""
@@ -78,7 +78,7 @@ class Verifier:
             is_reveal = duty.phase is verification.Phase.REVEAL and mine.name == "Committed"
             if (is_commit or is_reveal) and key not in self._running:
                 work = self._commit(key, duty) if is_commit else self._reveal(key)
-                task = asyncio.create_task(self._guarded(key, work))
+                task = asyncio.create_task(guard(f"duty {key}", self._context.counters, work))
                 self._running[key] = task
                 task.add_done_callback(lambda _, key=key: self._running.pop(key, None))  # type: ignore[misc]
 
@@ -88,13 +88,6 @@ class Verifier:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-    async def _guarded(self, key: DutyKey, work: object) -> None:
-        try:
-            await work  # type: ignore[misc]
-        except ROLE_ERRORS as error:
-            self._context.counters.errors += 1
-            log.warning("duty %s: %s; trying again with the next head", key, error)
 
     async def _commit(self, key: DutyKey, duty: verification.Duty) -> None:
         attestation, salt = self._load(key) or (None, b"")
