@@ -414,12 +414,12 @@ def _to_copy(e: Emitter, a: Value, dtype: Any = None, **options: Any) -> Value:
 
 @rule("triu.default")
 def _triu(e: Emitter, a: Value, diagonal: int = 0) -> Value:
-    return e.where(_column_minus_row(e, a, "ge", diagonal), a, 0)
+    return e.where(_column_minus_row(e, a, "ge", diagonal), a, e.constant(0, e.dtype(a)))
 
 
 @rule("tril.default")
 def _tril(e: Emitter, a: Value, diagonal: int = 0) -> Value:
-    return e.where(_column_minus_row(e, a, "le", diagonal), a, 0)
+    return e.where(_column_minus_row(e, a, "le", diagonal), a, e.constant(0, e.dtype(a)))
 
 
 def _column_minus_row(e: Emitter, a: Value, op: str, diagonal: int) -> Value:

@@ -1,0 +1,152 @@
+"""The tracer: exact gradients and optimisers follow PyTorch's, and what is not exact is refused by name and line."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from consensus.graph import Graph, GraphError
+from miner.kernels import Executor
+from miner.trace import AdamW, Optimiser, Sgd, UnsupportedOperator, UntraceableModel, trace_step
+from torch import Tensor, nn
+from torch.nn import functional
+
+Batch = Mapping[str, Tensor]
+
+
+def first_state(graph: Graph, module: nn.Module) -> dict[str, np.ndarray]:
+    state = {}
+    own = dict(module.named_parameters()) | dict(module.named_buffers())
+    for name, form in graph.signature().state.items():
+        prefix, _, rest = name.partition("/")
+        if prefix in ("param", "buffer"):
+            state[name] = own[rest].detach().numpy().copy()
+        else:
+            state[name] = np.full(form.shape, 1.0 if prefix == "scalar" else 0.0, dtype=np.float32)
+    return state
+
+
+def torch_optimiser(module: nn.Module, o: Optimiser) -> torch.optim.Optimizer:
+    if isinstance(o, Sgd):
+        return torch.optim.SGD(module.parameters(), o.learning_rate, o.momentum, weight_decay=o.weight_decay)
+    betas = (o.beta1, o.beta2)
+    return torch.optim.AdamW(module.parameters(), o.learning_rate, betas, o.eps, weight_decay=o.weight_decay)
+
+
+def compare_with_torch(
+    module: nn.Module, loss: Callable[[nn.Module, Batch], Tensor], o: Optimiser, batch: Batch, steps: int, tolerance: float
+) -> None:
+    """Losses, gradient norms and parameters after some steps are close to eager PyTorch's."""
+    graph = trace_step(module, loss, o, batch, bits=14)
+    executor, state = Executor(graph), first_state(graph, module)
+    eager = torch_optimiser(module, o)
+    arrays = {k: v.numpy() for k, v in batch.items()}
+    for _ in range(steps):
+        state, exact_loss, exact_norm = executor.step(state, arrays)
+        eager.zero_grad()
+        value = loss(module, batch)
+        value.backward()
+        norm = torch.sqrt(sum((p.grad**2).sum() for p in module.parameters() if p.grad is not None))
+        eager.step()
+        assert float(exact_loss) == pytest.approx(value.item(), rel=tolerance, abs=tolerance)
+        assert float(exact_norm) == pytest.approx(norm.item(), rel=10 * tolerance, abs=tolerance)
+    for name, parameter in module.named_parameters():
+        assert np.allclose(state[f"param/{name}"], parameter.detach().numpy(), rtol=10 * tolerance, atol=10 * tolerance)
+
+
+class Zoo(nn.Module):
+    """One use of each supported operator family."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Embedding(11, 8)
+        self.norm = nn.LayerNorm(8)
+        self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.scale = nn.Parameter(torch.full((8,), 0.7))
+        self.register_buffer("shift", torch.linspace(-1, 1, 8))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.token(tokens)
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        x = x + functional.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], is_causal=True)[:, 0]
+        x = torch.cat([functional.gelu(x[..., :3]), functional.gelu(x[..., 3:5], approximate="tanh"), x[..., 5:]], -1)
+        x = functional.silu(x) * torch.sigmoid(x) + torch.tanh(self.out(x)) * self.scale + self.shift
+        x = torch.sqrt(x.pow(2) + 0.5).clamp(max=3.0) / (1.0 + x.abs()) + torch.exp(-x.relu()) - torch.rsqrt(x * x + 1)
+        return x.mean(dim=1) + torch.log(x.amax(dim=1) ** 2 + 1.0).detach() + torch.stack([x[:, 0], x[:, 1]]).sum(0)
+
+
+@pytest.mark.parametrize(
+    "optimiser", [Sgd(0.05), Sgd(0.05, momentum=0.9, weight_decay=0.1), AdamW(1e-3), AdamW(1e-3, weight_decay=0.0)]
+)
+def test_many_operators_and_every_optimiser_follow_torch(optimiser: Optimiser) -> None:
+    torch.manual_seed(1)
+    batch = {"tokens": torch.randint(0, 11, (4, 6)), "y": torch.randint(0, 8, (4,))}
+    compare_with_torch(
+        Zoo(), lambda m, b: functional.cross_entropy(m(b["tokens"]), b["y"]), optimiser, batch, 5, 2e-3
+    )
+
+
+def test_trace_is_the_same_each_time() -> None:
+    def graph() -> Graph:
+        batch = {"x": torch.zeros(4, 3), "y": torch.zeros(4, dtype=torch.int64)}
+        return trace_step(nn.Linear(3, 2), lambda m, b: functional.cross_entropy(m(b["x"]), b["y"]), AdamW(1e-3), batch)
+
+    assert graph().root() == graph().root()
+
+
+def test_optimiser_has_no_power_function_and_means_are_divisions() -> None:
+    batch = {"x": torch.zeros(6, 3)}
+    graph = trace_step(nn.Linear(3, 2), lambda m, b: m(b["x"]).mean(), AdamW(1e-3), batch)
+    assert {"scalar/beta1_power", "scalar/beta2_power"} <= set(graph.signature().state)
+    loss = next(n for n in graph.nodes if n.attrs.get("kind") == "loss")
+    assert graph.nodes[loss.inputs[0]].op == "div"
+
+
+class Sine(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(self.w * x)  # the refused line
+
+
+def test_unsupported_operator_names_operator_and_line() -> None:
+    with pytest.raises(UnsupportedOperator, match=r"aten\.sin\.default.*torch\.sin\(self\.w \* x\)") as caught:
+        trace_step(Sine(), lambda m, b: m(b["x"]).sum(), Sgd(0.1), {"x": torch.ones(3)})
+    assert "test_trace.py" in caught.value.line
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda w, x: (w.abs() ** 2.5 * x).sum(), "exponent"),
+        (lambda w, x: functional.dropout(w * x).sum(), "not in exact"),
+        (lambda w, x: functional.cross_entropy(w * x, torch.zeros(3, dtype=torch.int64), torch.ones(3)), "class weights"),
+        (lambda w, x: (w * x).to(torch.float16).sum().float(), "float16"),
+    ],
+)
+def test_unsupported_uses_are_refused(call: Callable[[Tensor, Tensor], Tensor], reason: str) -> None:
+    module = nn.ParameterList([nn.Parameter(torch.ones(3, 3))])
+    with pytest.raises((UnsupportedOperator, UntraceableModel), match=reason):
+        trace_step(module, lambda m, b: call(m[0], b["x"]), Sgd(0.1), {"x": torch.ones(3, 3)})
+
+
+def test_invalid_models() -> None:
+    x = {"x": torch.ones(2, 3)}
+    for module, loss in (
+        (nn.Identity(), lambda m, b: b["x"].sum()),
+        (nn.Linear(3, 1).double(), lambda m, b: m(b["x"].double()).sum()),
+        (nn.Linear(3, 1), lambda m, b: m(b["x"])),
+        (nn.Linear(3, 1), lambda m, b: m(b["x"]).sum() if m(b["x"]).sum() > 0 else m(b["x"]).mean()),
+    ):
+        with pytest.raises(UntraceableModel):
+            trace_step(module, loss, Sgd(0.1), x)
+    with pytest.raises(UntraceableModel):
+        trace_step(nn.Linear(3, 1), lambda m, b: m(b["x"].float()).sum(), Sgd(0.1), {"x": torch.ones(2, 3).double()})
+
+
+def test_reduction_over_the_exact_bound_is_refused_when_the_task_is_made() -> None:
+    module = nn.ParameterList([nn.Parameter(torch.ones(1))])
+    with pytest.raises(GraphError, match="terms of a sum"):
+        trace_step(module, lambda m, b: (m[0] * b["x"]).expand(2**25).sum(), Sgd(0.1), {"x": torch.ones(1)})
