@@ -116,8 +116,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type DeadlineCursor<T: Config> = StorageValue<_, AgendaCursor, ValueQuery>;
 
-    type Deadlines<T> =
-        Agenda<(TaskId, UnitIndex, u16), DeadlineItems<T>, DeadlineCounts<T>, DeadlineCursor<T>>;
+    type Deadlines<T> = Agenda<(TaskId, UnitIndex, u16), DeadlineItems<T>, DeadlineCounts<T>, DeadlineCursor<T>>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -267,7 +266,10 @@ pub mod pallet {
             assert!(self.floor_price > 0, "tasks.floorPrice must be positive");
             assert!(self.max_claims > 0, "tasks.maxClaims must be positive");
             let shares = u64::from(self.burn_share.deconstruct()) + u64::from(self.verifier_share.deconstruct());
-            assert!(shares <= 1_000_000, "tasks.burnShare + tasks.verifierShare must not exceed 1000000 (the whole price)");
+            assert!(
+                shares <= 1_000_000,
+                "tasks.burnShare + tasks.verifierShare must not exceed 1000000 (the whole price)"
+            );
             Params::<T>::put(TasksParams {
                 floor_price: self.floor_price,
                 mac_cost: self.mac_cost,
@@ -391,11 +393,11 @@ pub mod pallet {
 
         fn verify_spec(spec: &TaskSpec) -> DispatchResult {
             let units = spec.units();
-            ensure!(units >= 1 && units <= MAX_UNITS, Error::<T>::BadShape);
+            ensure!((1..=MAX_UNITS).contains(&units), Error::<T>::BadShape);
             ensure!(spec.segments_per_unit >= T::Policy::segments().max(1), Error::<T>::BadWork);
             let macs = spec.macs_per_unit().filter(|macs| *macs > 0).ok_or(Error::<T>::BadWork)?;
             let deadline = spec.deadline_blocks;
-            ensure!(deadline >= 1 && deadline <= T::MaxDeadline::get(), Error::<T>::BadDeadline);
+            ensure!((1..=T::MaxDeadline::get()).contains(&deadline), Error::<T>::BadDeadline);
             let params = Params::<T>::get();
             let floor = params.price_floor(macs).ok_or(Error::<T>::BadWork)?;
             ensure!(spec.price > 0 && spec.price >= floor, Error::<T>::PriceBelowFloor);

@@ -5,10 +5,7 @@ use crate::{
     pallet::{Tasks as TaskMap, Units as UnitMap},
     *,
 };
-use frame_support::{
-    assert_noop, assert_ok,
-    traits::fungible::InspectHold,
-};
+use frame_support::{assert_noop, assert_ok, traits::fungible::InspectHold};
 use pallet_stakes::{Obligations, Role};
 use sp_core::H256;
 use sp_runtime::{BuildStorage, DispatchError, DispatchResult, Permill, TokenError};

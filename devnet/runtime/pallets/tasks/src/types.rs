@@ -60,7 +60,9 @@ impl TaskSpec {
 
     /// MACs of one unit; nothing if that is more than 64 bits hold.
     pub fn macs_per_unit(&self) -> Option<u64> {
-        self.macs_per_step.checked_mul(u64::from(self.steps_per_segment))?.checked_mul(u64::from(self.segments_per_unit))
+        self.macs_per_step
+            .checked_mul(u64::from(self.steps_per_segment))?
+            .checked_mul(u64::from(self.segments_per_unit))
     }
 
     /// Shard and round of a unit; nothing if the task has no such unit.
@@ -165,7 +167,9 @@ impl<AccountId> Default for Unit<AccountId> {
 }
 
 /// Progress of a shard. Its rounds are, in this order: `finals` final units, then claimed ones up to `claimed`, then open ones.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct ShardProgress {
     /// Number of final units.
     pub finals: u16,
@@ -174,7 +178,9 @@ pub struct ShardProgress {
 }
 
 /// How many unfinished units a solver has.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
 pub struct SolverLoad {
     /// Claimed and not submitted.
     pub assigned: u32,

@@ -39,7 +39,8 @@ pub mod pallet {
     use pallet_stakes::{Balance, BlockNumber, Obligations, Role, SlashReason, StakeProvider};
     use pallet_tasks::{
         agenda::{Agenda, AgendaCursor, Queue, QueueBounds},
-        ChallengePolicy, EpochIndex, RelistReason, Submission, TaskId, Unit, UnitIndex, UnitState, MAX_VERIFIERS,
+        ChallengePolicy, EpochIndex, RelistReason, Submission, TaskId, Unit, UnitIndex, UnitState, MAX_CHAIN,
+        MAX_VERIFIERS,
     };
     use sp_core::H256;
     use sp_io::hashing::blake2_256;
@@ -79,8 +80,7 @@ pub mod pallet {
 
     /// Challenged units under verification.
     #[pallet::storage]
-    pub type Duties<T: Config> =
-        StorageDoubleMap<_, Twox64Concat, TaskId, Twox64Concat, UnitIndex, Duty<T::AccountId>>;
+    pub type Duties<T: Config> = StorageDoubleMap<_, Twox64Concat, TaskId, Twox64Concat, UnitIndex, Duty<T::AccountId>>;
 
     /// What the verifiers of a unit revealed, until the unit is settled.
     #[pallet::storage]
@@ -347,16 +347,18 @@ pub mod pallet {
         /// Ends phases and watch windows, and goes on with draws that the last rotation had no room for.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let now: BlockNumber = now.saturated_into();
-            let mut done = 0u32;
+            let (mut done, mut relisted) = (0u32, 0u32);
             while done < T::MaxTimersPerBlock::get() {
                 let Some(timer) = Timers::<T>::take(now) else { break };
                 done = done.saturating_add(1);
                 match timer {
-                    Timer::Phase(task, unit, deadline) => Self::on_phase_end(task, unit, deadline),
+                    Timer::Phase(task, unit, deadline) => {
+                        relisted = relisted.saturating_add(Self::on_phase_end(task, unit, deadline));
+                    }
                     Timer::Watch(task, unit) => Self::on_watch_end(now, task, unit),
                 }
             }
-            <T as Config>::WeightInfo::timers(done).saturating_add(Self::process_draws())
+            <T as Config>::WeightInfo::timers(done, relisted).saturating_add(Self::process_draws())
         }
     }
 
@@ -376,15 +378,8 @@ pub mod pallet {
             let solver = ensure_signed(origin)?;
             ensure!(!Transcripts::<T>::contains_key(transcript_root), Error::<T>::DuplicateTranscript);
             let epoch = T::Beacon::draw_epoch();
-            let attempt = TasksPallet::<T>::submit_unit(
-                task,
-                unit,
-                &solver,
-                transcript_root,
-                end_state_root,
-                macs,
-                epoch,
-            )?;
+            let attempt =
+                TasksPallet::<T>::submit_unit(task, unit, &solver, transcript_root, end_state_root, macs, epoch)?;
             Transcripts::<T>::insert(transcript_root, (task, unit));
             DueDraws::<T>::push(DueDraw { epoch, task, unit, attempt, draws: 0 });
             Ok(())
@@ -414,14 +409,14 @@ pub mod pallet {
 
         /// Reveals the sender's attestation. When all who committed and the solver have revealed, the unit is settled.
         #[pallet::call_index(2)]
-        #[pallet::weight(<T as Config>::WeightInfo::reveal())]
+        #[pallet::weight(<T as Config>::WeightInfo::reveal(MAX_CHAIN.into()))]
         pub fn reveal(
             origin: OriginFor<T>,
             task: TaskId,
             unit: UnitIndex,
             attestation: Attestation,
             salt: [u8; 32],
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let mut duty = Duties::<T>::get(task, unit).ok_or(Error::<T>::NoDuty)?;
             Self::ensure_reveal(&duty)?;
@@ -439,19 +434,19 @@ pub mod pallet {
             *state = VerifierState::Revealed(outcome, H256(segments.using_encoded(blake2_256)));
             Attestations::<T>::insert((task, unit), &who, segments);
             Self::deposit_event(Event::AttestationRevealed { task, unit, verifier: who, outcome });
-            Self::settle_if_complete(task, unit, duty);
-            Ok(())
+            let relisted = Self::settle_if_complete(task, unit, duty);
+            Ok(Some(<T as Config>::WeightInfo::reveal(relisted)).into())
         }
 
         /// Opens the drawn segments of the sender's unit.
         #[pallet::call_index(3)]
-        #[pallet::weight(<T as Config>::WeightInfo::reveal_solver(openings.len() as u32))]
+        #[pallet::weight(<T as Config>::WeightInfo::reveal_solver(openings.len() as u32, MAX_CHAIN.into()))]
         pub fn reveal_solver(
             origin: OriginFor<T>,
             task: TaskId,
             unit: UnitIndex,
             openings: Openings,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let mut duty = Duties::<T>::get(task, unit).ok_or(Error::<T>::NoDuty)?;
             Self::ensure_reveal(&duty)?;
@@ -470,8 +465,8 @@ pub mod pallet {
             }
             duty.solver_reveal = Some(results);
             Self::deposit_event(Event::SolverRevealed { task, unit, solver: who });
-            Self::settle_if_complete(task, unit, duty);
-            Ok(())
+            let relisted = Self::settle_if_complete(task, unit, duty);
+            Ok(Some(<T as Config>::WeightInfo::reveal_solver(openings.len() as u32, relisted)).into())
         }
     }
 
@@ -522,29 +517,31 @@ pub mod pallet {
         fn process_draws() -> Weight {
             let Some((closed, seed)) = LastSeed::<T>::get() else { return T::DbWeight::get().reads(1) };
             let mut candidates: Option<Vec<(T::AccountId, Balance)>> = None;
-            let mut done = 0u32;
+            let (mut done, mut relisted) = (0u32, 0u32);
             while done < T::MaxDrawsPerBlock::get() {
                 let Some(due) = DueDraws::<T>::take_if(|due| due.epoch <= closed) else { break };
                 done = done.saturating_add(1);
                 let list = candidates.get_or_insert_with(|| StakesOf::<T>::eligible(Role::Verifier));
-                Self::draw_unit(closed, seed, due, list);
+                relisted = relisted.saturating_add(Self::draw_unit(closed, seed, due, list));
             }
             let listed = candidates.map_or(0, |list| list.len() as u64);
-            <T as Config>::WeightInfo::draws(done).saturating_add(T::DbWeight::get().reads(listed))
+            <T as Config>::WeightInfo::draws(done, relisted).saturating_add(T::DbWeight::get().reads(listed))
         }
 
-        fn draw_unit(closed: EpochIndex, seed: H256, due: DueDraw, eligible: &[(T::AccountId, Balance)]) {
+        /// Draws one unit; gives how many units were listed again because it was drawn often enough.
+        fn draw_unit(closed: EpochIndex, seed: H256, due: DueDraw, eligible: &[(T::AccountId, Balance)]) -> u32 {
             let DueDraw { task, unit, attempt, draws, .. } = due;
             let Unit { attempt: current, state } = pallet_tasks::Units::<T>::get(task, unit);
-            let UnitState::Submitted(assignment, _) = state else { return };
+            let UnitState::Submitted(assignment, _) = state else { return 0 };
             if current != attempt {
-                return;
+                return 0;
             }
             let params = Params::<T>::get();
             let draw = UnitDraw { seed, task, unit, attempt };
             if draws == 0 && !draw.is_challenged(params.challenge_ppm) {
                 Self::deposit_event(Event::NotChallenged { task, unit });
-                return Self::start_watch(task, unit, Verifiers::new());
+                Self::start_watch(task, unit, Verifiers::new());
+                return 0;
             }
             let draws = draws.saturating_add(1);
             let candidates = eligible.iter().filter(|(who, _)| *who != assignment.solver).cloned().collect();
@@ -571,10 +568,12 @@ pub mod pallet {
             Duties::<T>::insert(task, unit, duty);
             Self::schedule(Timer::Phase(task, unit, deadline), deadline);
             Self::deposit_event(Event::VerifiersDrawn { task, unit, verifiers, segments });
+            0
         }
 
         /// Puts a challenged unit back into the queue of draws, or lists it again if it was drawn often enough.
-        fn redraw(due: DueDraw, draws: u8, not_before: EpochIndex) {
+        /// Gives how many units were listed again.
+        fn redraw(due: DueDraw, draws: u8, not_before: EpochIndex) -> u32 {
             let DueDraw { task, unit, attempt, .. } = due;
             if draws >= MAX_DRAWS {
                 return Self::relist(task, unit, RelistReason::NotDecided);
@@ -582,6 +581,7 @@ pub mod pallet {
             let epoch = T::Beacon::draw_epoch().max(not_before);
             DueDraws::<T>::push(DueDraw { epoch, task, unit, attempt, draws });
             Self::deposit_event(Event::Redrawn { task, unit, epoch });
+            0
         }
 
         /// Fires `timer` in the first block after `last`.
@@ -599,8 +599,9 @@ pub mod pallet {
         }
 
         /// The last block of a phase has passed. A timer of a phase that ended early is stale and does nothing.
-        fn on_phase_end(task: TaskId, unit: UnitIndex, deadline: BlockNumber) {
-            let Some(duty) = Duties::<T>::get(task, unit).filter(|duty| duty.deadline == deadline) else { return };
+        /// Gives how many units were listed again.
+        fn on_phase_end(task: TaskId, unit: UnitIndex, deadline: BlockNumber) -> u32 {
+            let Some(duty) = Duties::<T>::get(task, unit).filter(|duty| duty.deadline == deadline) else { return 0 };
             if duty.phase == Phase::Reveal {
                 return Self::settle(task, unit, duty);
             }
@@ -609,10 +610,11 @@ pub mod pallet {
             }
             if duty.verifiers.iter().any(|(_, state)| *state != VerifierState::Waiting) {
                 Self::start_reveal(task, unit, duty);
+                0
             } else {
                 Self::remove_duty(task, unit);
                 let due = DueDraw { epoch: 0, task, unit, attempt: duty.attempt, draws: duty.draws };
-                Self::redraw(due, duty.draws, 0);
+                Self::redraw(due, duty.draws, 0)
             }
         }
 
@@ -622,18 +624,21 @@ pub mod pallet {
         }
 
         /// Settles a duty if nobody is left who may still reveal, else stores it.
-        fn settle_if_complete(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) {
+        /// Gives how many units were listed again.
+        fn settle_if_complete(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) -> u32 {
             let is_awaited = |state: &VerifierState| matches!(state, VerifierState::Committed(_));
-            let is_complete = duty.solver_reveal.is_some() && !duty.verifiers.iter().any(|(_, state)| is_awaited(state));
+            let is_complete =
+                duty.solver_reveal.is_some() && !duty.verifiers.iter().any(|(_, state)| is_awaited(state));
             if is_complete {
-                Self::settle(task, unit, duty);
+                Self::settle(task, unit, duty)
             } else {
                 Duties::<T>::insert(task, unit, duty);
+                0
             }
         }
 
-        /// Compares what was revealed and acts on it.
-        fn settle(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) {
+        /// Compares what was revealed and acts on it. Gives how many units were listed again.
+        fn settle(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) -> u32 {
             let mut results = Vec::new();
             for (who, state) in &duty.verifiers {
                 match state {
@@ -644,47 +649,49 @@ pub mod pallet {
                     VerifierState::Waiting => {} // slashed at the end of the commit phase
                 }
             }
-            let verdict =
-                compute_verdict(&duty.segments, duty.solver_reveal.as_ref(), duty.verifiers.len(), &results);
+            let verdict = compute_verdict(&duty.segments, duty.solver_reveal.as_ref(), duty.verifiers.len(), &results);
             Self::remove_duty(task, unit);
-            let Some((solver, _)) = Self::submission_of(task, unit) else { return };
+            let Some((solver, _)) = Self::submission_of(task, unit) else {
+                return 0;
+            };
             match verdict {
                 Verdict::Match => {
                     let drawn = duty.verifiers.into_iter().map(|(who, _)| who).collect::<Vec<_>>();
                     let verifiers = Verifiers::truncate_from(drawn);
                     Self::deposit_event(Event::Matched { task, unit, verifiers: verifiers.clone() });
                     Self::start_watch(task, unit, verifiers);
+                    0
                 }
                 Verdict::Mismatch(segment) => {
                     Self::deposit_event(Event::Mismatched { task, unit, solver: solver.clone(), segment });
-                    Self::refuse(task, unit, solver, Balance::MAX, SlashReason::WrongResult);
+                    Self::refuse(task, unit, solver, Balance::MAX, SlashReason::WrongResult)
                 }
                 // The whole bond, else who is caught would rather be silent.
-                Verdict::NoSolverReveal => {
-                    Self::refuse(task, unit, solver, Balance::MAX, SlashReason::NoSolverReveal)
-                }
+                Verdict::NoSolverReveal => Self::refuse(task, unit, solver, Balance::MAX, SlashReason::NoSolverReveal),
                 Verdict::Unavailable => {
                     Self::refuse(task, unit, solver, StakesOf::<T>::penalty(), SlashReason::Unavailable)
                 }
                 Verdict::NotDecided => {
                     let due = DueDraw { epoch: 0, task, unit, attempt: duty.attempt, draws: duty.draws };
-                    Self::redraw(due, duty.draws, 0);
+                    Self::redraw(due, duty.draws, 0)
                 }
             }
         }
 
-        fn refuse(task: TaskId, unit: UnitIndex, solver: T::AccountId, amount: Balance, reason: SlashReason) {
+        fn refuse(task: TaskId, unit: UnitIndex, solver: T::AccountId, amount: Balance, reason: SlashReason) -> u32 {
             StakesOf::<T>::slash(Role::Solver, &solver, amount, reason);
             Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
-            Self::relist(task, unit, RelistReason::Refused);
+            Self::relist(task, unit, RelistReason::Refused)
         }
 
-        /// Lists a unit again and forgets what is known of it and of its cancelled descendants.
-        fn relist(task: TaskId, unit: UnitIndex, reason: RelistReason) {
-            for touched in TasksPallet::<T>::relist(task, unit, reason) {
-                Self::remove_duty(task, touched);
-                Watches::<T>::remove(task, touched);
+        /// Lists a unit again and forgets what is known of it and of its cancelled descendants. Gives their number.
+        fn relist(task: TaskId, unit: UnitIndex, reason: RelistReason) -> u32 {
+            let touched = TasksPallet::<T>::relist(task, unit, reason);
+            for index in &touched {
+                Self::remove_duty(task, *index);
+                Watches::<T>::remove(task, *index);
             }
+            touched.len() as u32
         }
 
         fn remove_duty(task: TaskId, unit: UnitIndex) {

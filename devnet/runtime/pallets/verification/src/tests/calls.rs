@@ -61,10 +61,7 @@ fn invalid_submission_of_anothers_unit_or_of_other_work() {
         assert_noop!(submit(rival(), 0, MACS), TasksError::<Test>::NotAssigned);
         assert_noop!(submit(solver(), 0, MACS + 1), TasksError::<Test>::WrongMacs);
         assert_noop!(submit(solver(), 6, MACS), TasksError::<Test>::UnknownUnit);
-        assert_noop!(
-            Verification::submit(origin(&solver()), 1, 0, root, root, MACS),
-            TasksError::<Test>::UnknownTask
-        );
+        assert_noop!(Verification::submit(origin(&solver()), 1, 0, root, root, MACS), TasksError::<Test>::UnknownTask);
         System::set_block_number(52);
         assert_noop!(submit(solver(), 0, MACS), TasksError::<Test>::DeadlinePassed);
         System::set_block_number(51);
@@ -146,10 +143,7 @@ fn invalid_reveal_that_does_not_match_its_commit() {
         let who = drawn(0)[0].clone();
         let other = Execution::new(0, 0, &solver(), 1).attest(0, 0);
         assert_noop!(reveal(&who, 0, &other), Error::<Test>::RevealMismatch);
-        assert_noop!(
-            Verification::reveal(origin(&who), 0, 0, found, [8; 32]),
-            Error::<Test>::RevealMismatch
-        );
+        assert_noop!(plain(Verification::reveal(origin(&who), 0, 0, found, [8; 32])), Error::<Test>::RevealMismatch);
         assert_noop!(reveal(&who, 0, &attest(Outcome::Inconclusive)), Error::<Test>::RevealMismatch);
     });
 }
@@ -214,13 +208,29 @@ fn reveal_at_the_deadline_and_after_it() {
     });
 }
 
+#[test]
+fn a_reveal_is_charged_for_the_longest_cancellation_and_gets_the_rest_back() {
+    use crate::weights::{StatedWeight, WeightInfo};
+    use frame_support::dispatch::GetDispatchInfo;
+    let (mut ext, execution) = revealing();
+    ext.execute_with(|| {
+        let found = execution.attest(0, 0);
+        let call = Call::<Test>::reveal { task: 0, unit: 0, attestation: found.clone(), salt: SALT };
+        let charged = call.get_dispatch_info().call_weight;
+        assert_eq!(charged, StatedWeight::<Test>::reveal(pallet_tasks::MAX_CHAIN.into()));
+        let used = Verification::reveal(origin(&drawn(0)[0]), 0, 0, found, SALT).expect("may reveal").actual_weight;
+        assert_eq!(used, Some(StatedWeight::<Test>::reveal(0)));
+        assert!(used.is_some_and(|used| used.all_lt(charged)));
+    });
+}
+
 // reveal_solver
 
 /// Opens unit 0 after `spoil` changed the openings; gives the error.
 fn open_spoiled(execution: &Execution, spoil: impl FnOnce(&mut Vec<Opening>)) -> DispatchResult {
     let mut openings = execution.openings(0, 0).into_inner();
     spoil(&mut openings);
-    Verification::reveal_solver(origin(&solver()), 0, 0, openings.try_into().expect("few"))
+    plain(Verification::reveal_solver(origin(&solver()), 0, 0, openings.try_into().expect("few")))
 }
 
 #[test]
@@ -228,7 +238,7 @@ fn valid_opening_is_recorded_once() {
     let (mut ext, execution) = revealing();
     ext.execute_with(|| {
         assert_noop!(
-            Verification::reveal_solver(origin(&rival()), 0, 0, execution.openings(0, 0)),
+            plain(Verification::reveal_solver(origin(&rival()), 0, 0, execution.openings(0, 0))),
             Error::<Test>::NotSolver
         );
         assert_ok!(open(&execution, 0));

@@ -64,12 +64,7 @@ fn mismatched_unit_costs_the_whole_bond_and_cancels_descendants() {
         let segment = duty(0).segments[0];
         go_through(0, &execution, &truth);
         assert!(has_event(Event::Mismatched { task: 0, unit: 0, solver: solver(), segment }));
-        assert!(has_event(Event::UnitRefused {
-            task: 0,
-            unit: 0,
-            solver: solver(),
-            reason: SlashReason::WrongResult
-        }));
+        assert!(has_event(Event::UnitRefused { task: 0, unit: 0, solver: solver(), reason: SlashReason::WrongResult }));
         assert_eq!((held(&solver()), bond(Role::Solver, &solver())), (0, 0));
         for (unit, reason) in [(0, RelistReason::Refused), (2, RelistReason::Cancelled), (4, RelistReason::Cancelled)] {
             assert_eq!((state(unit), attempt(unit)), (UnitState::Open, 1));
@@ -145,12 +140,7 @@ fn two_unavailable_cost_the_penalty() {
     ext.execute_with(|| {
         go_through(0, &execution, &attest(Outcome::Unavailable));
         assert_eq!((state(0), bond(Role::Solver, &solver())), (UnitState::Open, BOND - PENALTY));
-        assert!(has_event(Event::UnitRefused {
-            task: 0,
-            unit: 0,
-            solver: solver(),
-            reason: SlashReason::Unavailable
-        }));
+        assert!(has_event(Event::UnitRefused { task: 0, unit: 0, solver: solver(), reason: SlashReason::Unavailable }));
     });
 }
 

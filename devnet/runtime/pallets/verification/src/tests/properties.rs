@@ -26,6 +26,7 @@ impl Dice {
 
 /// How a call ended; nothing if there was none to make.
 type Played = Option<DispatchResult>;
+type Call = dyn Fn(&mut Dice, &mut Memory) -> Played;
 
 /// What the daemons would remember.
 #[derive(Default)]
@@ -69,8 +70,9 @@ fn claim(dice: &mut Dice) -> Played {
 }
 
 fn submit(dice: &mut Dice, memory: &mut Memory) -> Played {
-    let list: Vec<_> = units().into_iter().filter(|(_, _, unit)| matches!(unit.state, UnitState::Assigned(_))).collect();
-    let Some((task, index, unit)) = dice.pick(&list) else { return None };
+    let list: Vec<_> =
+        units().into_iter().filter(|(_, _, unit)| matches!(unit.state, UnitState::Assigned(_))).collect();
+    let (task, index, unit) = dice.pick(&list)?;
     let UnitState::Assigned(assignment) = unit.state else { return None };
     let who = if dice.roll(10) == 0 { account(9) } else { assignment.solver };
     let mut execution = Execution::new(task, index, &who, u8::from(dice.roll(4) == 0));
@@ -90,7 +92,7 @@ fn duty_of(dice: &mut Dice) -> Option<(TaskId, UnitIndex, Duty<AccountId>)> {
 }
 
 fn commit_some(dice: &mut Dice, memory: &mut Memory) -> Played {
-    let Some((task, unit, duty)) = duty_of(dice) else { return None };
+    let (task, unit, duty) = duty_of(dice)?;
     let who = match dice.roll(10) {
         0 => account(9),
         _ => duty.verifiers[dice.roll(duty.verifiers.len() as u64) as usize].0.clone(),
@@ -111,19 +113,19 @@ fn commit_some(dice: &mut Dice, memory: &mut Memory) -> Played {
 }
 
 fn reveal_some(dice: &mut Dice, memory: &mut Memory) -> Played {
-    let Some((task, unit, duty)) = duty_of(dice) else { return None };
+    let (task, unit, duty) = duty_of(dice)?;
     let who = duty.verifiers[dice.roll(duty.verifiers.len() as u64) as usize].0.clone();
-    let Some(attestation) = memory.attestations.get(&(task, unit, who.clone())) else { return None };
-    Some(Verification::reveal(origin(&who), task, unit, attestation.clone(), SALT))
+    let attestation = memory.attestations.get(&(task, unit, who.clone()))?;
+    Some(plain(Verification::reveal(origin(&who), task, unit, attestation.clone(), SALT)))
 }
 
 fn open_some(dice: &mut Dice, memory: &mut Memory) -> Played {
-    let Some((task, unit, duty)) = duty_of(dice) else { return None };
+    let (task, unit, duty) = duty_of(dice)?;
     let UnitState::Submitted(assignment, _) = pallet_tasks::Units::<Test>::get(task, unit).state else {
         panic!("a unit with a duty is submitted")
     };
     let execution = &memory.executions[&(task, unit, duty.attempt)];
-    Some(Verification::reveal_solver(origin(&assignment.solver), task, unit, execution.openings(task, unit)))
+    Some(plain(Verification::reveal_solver(origin(&assignment.solver), task, unit, execution.openings(task, unit))))
 }
 
 fn stake(dice: &mut Dice) -> Played {
@@ -144,7 +146,7 @@ fn close(dice: &mut Dice) -> Played {
 
 /// One random step; a refused call must leave no trace (looked at now and then, as it is slow).
 fn step(dice: &mut Dice, memory: &mut Memory) {
-    let (name, call): (&str, &dyn Fn(&mut Dice, &mut Memory) -> Played) = match dice.roll(100) {
+    let (name, call): (&str, &Call) = match dice.roll(100) {
         0..=3 => ("post", &|dice, _| post(dice)),
         4..=23 => ("claim", &|dice, _| claim(dice)),
         24..=38 => ("submit", &submit),
@@ -284,8 +286,7 @@ fn money_and_counters_agree_after_every_random_call() {
         }
     }
     println!("{total:?}");
-    for name in
-        ["post", "claim", "submit", "commit", "reveal", "reveal_solver", "stake", "close", "finals", "relisted"]
+    for name in ["post", "claim", "submit", "commit", "reveal", "reveal_solver", "stake", "close", "finals", "relisted"]
     {
         assert!(total.get(name).copied().unwrap_or(0) > 0, "{name} never happened: {total:?}");
     }

@@ -108,8 +108,7 @@ fn attestations_encode_and_commit_as_in_the_vectors() {
             "Inconclusive" => Outcome::Inconclusive,
             other => panic!("unknown outcome {other}"),
         };
-        let segments: Vec<_> =
-            list(vector, "segments").iter().map(|pair| (h256(&pair[0]), h256(&pair[1]))).collect();
+        let segments: Vec<_> = list(vector, "segments").iter().map(|pair| (h256(&pair[0]), h256(&pair[1]))).collect();
         let attestation = Attestation { outcome, segments: segments.try_into().expect("few") };
         assert_eq!(attestation.encode(), bytes(&vector["encoded"]));
         let (task, unit) = (small(&vector["task"]), small(&vector["unit"]));
