@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from chain.errors import RuntimeTrapped
@@ -12,6 +13,11 @@ from chain.runtime.api import encode_inherents
 from chain.runtime.executor import Executor
 from chain.state.overlay import Overlay
 from chain.state.view import StateView
+
+log = logging.getLogger(__name__)
+
+INVALID_CALL = b"\x00\x00"
+"""`TransactionValidityError::Invalid(InvalidTransaction::Call)`: also the answer for what makes the runtime trap."""
 
 
 class SigningKey(Protocol):
@@ -41,15 +47,23 @@ class BlockBuilder:
         """The runtime's own extrinsics: the timestamp. Raises RuntimeTrapped if it refuses them."""
         data = self._executor.call("BlockBuilder_inherent_extrinsics", encode_inherents(timestamp_ms), self._overlay)
         for extrinsic in read_body(Reader(data)):
-            error = self.add(extrinsic)
+            error = self._apply(extrinsic)
             if error is not None:
                 raise RuntimeTrapped("BlockBuilder_apply_extrinsic", f"the inherent was refused: 0x{error.hex()}")
 
     def add(self, extrinsic: bytes) -> bytes | None:
         """Applies an extrinsic (with its length in front); None, or the encoded TransactionValidityError.
 
-        A dispatch that fails is in the block, and paid for. Raises RuntimeTrapped.
+        A dispatch that fails is in the block, and paid for. One that makes the runtime trap is refused as
+        INVALID_CALL, so that it cannot keep us from authoring.
         """
+        try:
+            return self._apply(extrinsic)
+        except RuntimeTrapped as error:
+            log.warning("extrinsic refused: %s", error)
+            return INVALID_CALL
+
+    def _apply(self, extrinsic: bytes) -> bytes | None:
         self._overlay.start()
         try:
             result = self._executor.call("BlockBuilder_apply_extrinsic", extrinsic, self._overlay)

@@ -26,9 +26,11 @@ from chain.errors import (
     AllocatorFault,
     BlobMalformed,
     ChainError,
+    DatabaseCorrupt,
     HostFault,
     MissingExport,
     RuntimeTrapped,
+    TrieCorrupt,
     UnknownImports,
 )
 from chain.primitives.block import blake2_256
@@ -236,6 +238,9 @@ class Executor:
         depth = overlay.depth
         try:
             result = instance.call(method, arguments, context)
+        except (TrieCorrupt, DatabaseCorrupt):
+            overlay.rollback_to(depth)
+            raise  # our folder's fault, not the block's
         except (wasmtime.Trap, wasmtime.WasmtimeError, ChainError) as error:
             overlay.rollback_to(depth)
             detail = context.last_error or str(error).split("\n", 1)[0]
