@@ -12,6 +12,7 @@ from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 
 from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
+from chain.trie import verify_proof
 from tests.chain.node_process import NodeProcess, wait_until
 
 UNIT = 10**12
@@ -179,3 +180,38 @@ def test_killed_node_goes_on_and_a_second_one_follows(tmp_path: Path) -> None:
     finally:
         assert alice.stop() == 0
         assert bob.stop() == 0
+
+
+def test_a_key_inserted_by_rpc_authors(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node", "--rpc-unsafe").start()
+    try:
+        public = "0x" + ALICE.public_key.hex()
+        assert node.rpc("author_hasKey", public, "aura")["result"] is False
+        for bad in (["aura", "//Bob", public], ["babe", "//Alice", public], ["aura", "nonsense", public]):
+            assert node.rpc("author_insertKey", *bad)["error"]["code"] == 4003
+        assert node.best() == 0
+        assert node.rpc("author_insertKey", "aura", "//Alice", public)["result"] is None
+        assert node.rpc("author_hasKey", public, "aura")["result"] is True
+        keys = node.rpc("author_rotateKeys")["result"]
+        assert node.rpc("author_hasSessionKeys", keys)["result"] is True
+        wait_until(lambda: node.best() >= 2, what="it authors in Alice's slots")
+    finally:
+        assert node.stop() == 0
+
+
+def test_proofs_and_fees_agree_with_the_state(node: NodeProcess) -> None:
+    with SubstrateInterface(url=node.url) as substrate:
+        at = substrate.get_chain_head()
+        header = node.rpc("chain_getHeader", at)["result"]
+        key = substrate.create_storage_key("System", "Account", [BOB.ss58_address]).to_hex()
+        proof = node.rpc("state_getReadProof", [key], at)["result"]
+        assert proof["at"] == at
+        nodes = [bytes.fromhex(item[2:]) for item in proof["proof"]]
+        found = verify_proof(bytes.fromhex(header["stateRoot"][2:]), nodes, [bytes.fromhex(key[2:])])
+        assert "0x" + (next(iter(found.values())) or b"").hex() == node.rpc("state_getStorage", key, at)["result"]
+        call = substrate.compose_call("System", "remark", {"remark": "0x00"})
+        extrinsic = substrate.create_signed_extrinsic(call, DAVE)
+        by_rpc = node.rpc("payment_queryInfo", str(extrinsic.data))["result"]
+        details = node.rpc("payment_queryFeeDetails", str(extrinsic.data))["result"]["inclusionFee"]
+        assert int(by_rpc["partialFee"]) == sum(int(value, 16) for value in details.values())
+        assert by_rpc["class"] == "normal"
