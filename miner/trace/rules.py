@@ -74,6 +74,11 @@ def _div(e: Emitter, a: Any, b: Any) -> Value:
     return e.div(a, b)
 
 
+@rule("sgn.default", "sign.default")
+def _sign(e: Emitter, a: Value) -> Value:
+    return e.where(e.op("gt", a, 0.0), 1.0, e.where(e.op("lt", a, 0.0), -1.0, 0.0))
+
+
 @rule("reciprocal.default")
 def _reciprocal(e: Emitter, a: Value) -> Value:
     return e.div(1.0, a)
