@@ -1,4 +1,4 @@
-"""What blocks cost on the embedded node: `python -m benchmarks.chain [--json] [--blocks N] [--transfers N] [--no-node]`.
+"""What blocks cost on the embedded node: `python -m benchmarks.chain [--json] [--no-node] [--blocks N]`.
 
 Bars of issue 3 (preset dev): an empty block, authored + `Core_execute_block` + committed to LevelDB, at most 25 ms in
 the median; each of 100 signed transfers at most 8 ms more (validation, authoring, re-execution together); an idle

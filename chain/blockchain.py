@@ -218,7 +218,7 @@ class Blockchain:
     def state_at(self, block_hash: bytes) -> StateView:
         """The state after a block; raises UnknownBlock, StatePruned."""
         header = self._header(block_hash)
-        if self._pruning.is_pruned(header.number):
+        if self._pruning.is_pruned(header.number) or not self._is_followed(header):
             raise StatePruned(block_hash, header.number)
         return self._views.get(header.state_root)
 
@@ -404,26 +404,38 @@ class Blockchain:
             return Finality((), ())
         if block_hash not in self._tree:
             raise ConflictsWithFinalized(header.number, self.finalized.number)
-        old_best = self.best.hash
         before = self._tree.snapshot()
         result = self._tree.finalize(block_hash)
+        try:
+            self._write_finality(before, block_hash, justification, result)
+        except BaseException:
+            self._tree = before
+            raise
+        self._finalized = header
+        self._best = self._header(self._tree.best)
+        self._pruning.on_finalized(header.number, [self._header(block).state_root for block in self._tree.blocks()])
+        return result
+
+    def _write_finality(
+        self, before: ForkTree, block_hash: bytes, justification: bytes | None, result: Finality
+    ) -> None:
         batch = Batch()
-        if self._tree.best != old_best:
-            route = before.route(old_best, self._tree.best)
+        if self._tree.best != before.best:
+            route = before.route(before.best, self._tree.best)
             self._put_route(batch, route, self._tree.number(self._tree.best))
         if justification is not None:
             self._store.put_justification(batch, block_hash, justification)
         self._store.put_heads(batch, best=self._tree.best, finalized=block_hash, leaves=self._tree.leaves())
         self._store.delete_dropped(batch, result.dropped)
         self.database.write(batch)
-        self._finalized = header
-        self._best = self._header(self._tree.best)
-        self._pruning.on_finalized(header.number, [self._header(leaf).state_root for leaf in self._tree.blocks()])
-        return result
 
     def current_slot(self) -> int:
         """The slot of our clock, with the best state's slot duration."""
         return compute_slot(self._clock_ms(), self.slot_duration(self.best.hash))
+
+    def _is_followed(self, header: Header) -> bool:
+        """Whether a block is final or may become so: the states of others go at any time."""
+        return header.hash in self._tree or self.hash_of(header.number) == header.hash
 
     def _header(self, block_hash: bytes) -> Header:
         header = self._store.header(block_hash)

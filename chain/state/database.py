@@ -65,6 +65,7 @@ class Database:
             self._db = plyvel.DB(
                 self.path,
                 create_if_missing=True,
+                paranoid_checks=True,
                 write_buffer_size=WRITE_BUFFER_BYTES,
                 lru_cache_size=BLOCK_CACHE_BYTES,
                 bloom_filter_bits=10,
@@ -80,19 +81,26 @@ class Database:
     def get(self, column: Column, key: bytes) -> bytes | None:
         """The value at `key`, or None; raises DatabaseCorrupt when LevelDB finds a bad checksum."""
         try:
-            value: bytes | None = self._db.get(column.value + key)
+            value: bytes | None = self._db.get(column.value + key, verify_checksums=True)
         except plyvel.Error as error:
             raise DatabaseCorrupt(self.path, str(error)) from error
         return value
 
     def write(self, batch: Batch, sync: bool = False) -> None:
-        """Writes a batch atomically. `sync` also survives a power cut; kill -9 is survived without."""
-        with self._db.write_batch(sync=sync) as writer:
-            for key, value in batch.changes.items():
-                if value is None:
-                    writer.delete(key)
-                else:
-                    writer.put(key, value)
+        """Writes a batch atomically. `sync` also survives a power cut; kill -9 is survived without.
+
+        Raises DatabaseCorrupt when LevelDB cannot write (a full disk, for instance).
+        """
+        writer = self._db.write_batch(sync=sync)
+        for key, value in batch.changes.items():
+            if value is None:
+                writer.delete(key)
+            else:
+                writer.put(key, value)
+        try:
+            writer.write()
+        except plyvel.Error as error:
+            raise DatabaseCorrupt(self.path, f"cannot be written: {error}") from error
 
     def keys(self, column: Column) -> Iterator[bytes]:
         """All keys of a column, in order."""
