@@ -26,7 +26,7 @@ DIGEST = HERE / "blob" / "SOURCES.blake2"
 COMPRESSED_MAGIC = bytes.fromhex("52bc537646db8e05")
 """First bytes of a compressed blob (Substrate `sp-maybe-compressed-blob`, ZSTD_PREFIX)."""
 MAX_BLOB_BYTES = 4 * 2**20
-"""Upper bound on the blob file, 4 MiB (= 4,194,304): far above what it should be, low enough to notice a debug build."""
+"""Upper bound on the blob file, 4 MiB (= 4,194,304): far above what it should be; a debug build does not fit."""
 TARGET = "wasm32v1-none"
 
 
@@ -46,17 +46,17 @@ class Toolchain:
     bootstrap: bool
 
 
-TEST_FILES = frozenset({"mock.rs", "tests.rs"})
-"""Sources compiled only for `cargo test`; they do not reach the blob, so the digest leaves them out."""
+TEST_PATHS = frozenset({"mock.rs", "tests.rs", "tests"})
+"""Files and folders compiled only for `cargo test`; they do not reach the blob, so the digest leaves them out."""
 
 
 def source_files(root: Path = HERE) -> Iterator[Path]:
     """All files that decide the blob, sorted: lock, manifests, Rust sources without tests, and this script."""
-    names = {root / "Cargo.lock", root / "build.py"}
-    names.update(root.rglob("Cargo.toml"))
-    names.update(path for path in root.rglob("*.rs") if path.name not in TEST_FILES)
-    target = root / "target"
-    return iter(sorted(path for path in names if target not in path.parents))
+    names = {root / "Cargo.lock", root / "Cargo.toml", root / "build.py"}
+    for folder in ("runtime", "pallets"):
+        names.update((root / folder).rglob("Cargo.toml"))
+        names.update((root / folder).rglob("*.rs"))
+    return iter(sorted(path for path in names if TEST_PATHS.isdisjoint(path.relative_to(root).parts)))
 
 
 def sources_digest(root: Path = HERE) -> str:

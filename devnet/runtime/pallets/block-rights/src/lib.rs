@@ -65,8 +65,7 @@ pub mod pallet {
 
     /// Accounts that keep the chain alive while there is little work.
     #[pallet::storage]
-    pub type Bootstrap<T: Config> =
-        StorageValue<_, BoundedVec<Bootstrapper<T>, ConstU32<MAX_BOOTSTRAP>>, ValueQuery>;
+    pub type Bootstrap<T: Config> = StorageValue<_, BoundedVec<Bootstrapper<T>, ConstU32<MAX_BOOTSTRAP>>, ValueQuery>;
 
     /// Keys of each account that wants slots.
     #[pallet::storage]

@@ -125,7 +125,8 @@ fn shares_always_add_up_and_keep_the_cap() {
                 (n, u128::from(state >> (state % 60)))
             })
             .collect();
-        let shares = Shares { slots: 6 + (case % 50) as u32, bootstrap_ppm: (state % 1_000_001) as u32, cap_ppm: 333_333 };
+        let shares =
+            Shares { slots: 6 + (case % 50) as u32, bootstrap_ppm: (state % 1_000_001) as u32, cap_ppm: 333_333 };
         let allotment = compute_allotment(&weights, &[200u8, 201], &shares);
         let total: u32 = allotment.totals().iter().map(|(_, slots)| slots).sum();
         assert_eq!(total, shares.slots);
@@ -216,9 +217,7 @@ fn invalid_genesis_parameters_are_named() {
 fn valid_set_keys_and_change_of_keys() {
     new_test_ext().execute_with(|| {
         join(2);
-        System::assert_last_event(
-            Event::KeysSet { account: account(2), aura: aura(2), grandpa: grandpa(2) }.into(),
-        );
+        System::assert_last_event(Event::KeysSet { account: account(2), aura: aura(2), grandpa: grandpa(2) }.into());
         assert_ok!(BlockRights::set_keys(RuntimeOrigin::signed(account(2)), aura(2), grandpa(22)));
         assert_eq!(Keys::<Test>::get(account(2)).expect("keys").grandpa, grandpa(22));
         assert_eq!(GrandpaOwner::<Test>::get(grandpa(2)), None);
