@@ -82,7 +82,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the devnet running after the summary, until Ctrl-C.")] = False,
     preset: Preset = "dev",
     folder: Annotated[Path | None, typer.Option(help="Folder for data and logs; a temporary one by default.")] = None,
-    seconds: Annotated[float, typer.Option(help="Longest duration before it judges what it has.")] = 225.0,
+    seconds: Annotated[float, typer.Option(help="Longest duration before it judges what it has.")] = 210.0,
 ) -> None:
     """The main job: a network trains a model, earns its blocks with it, catches a cheater, and proves it.
 

@@ -33,7 +33,11 @@ class Status:
     def format_text(self) -> str:
         """The status line."""
         loss = "" if self.loss is None else f" loss {self.loss:.4f}"
-        work = f"checked {self.segments_checked}" if self.role == "validator" else f"units {self.units_submitted}/{self.units_final}"
+        work = (
+            f"checked {self.segments_checked}"
+            if self.role == "validator"
+            else f"units {self.units_submitted}/{self.units_final}"
+        )
         return (
             f"#{self.block} epoch {self.epoch} | {self.activity}{loss} | {format_amount(self.work_rate)}MAC/s | {work} | "
             f"credits {format_amount(self.credits)}MAC | slots {self.slots}/{self.slots_total} | "

@@ -72,7 +72,7 @@ class Generator:
 
     def _head(self, title: str) -> str:
         lines = [f'"""{title}', "", f"Generated from the runtime's metadata by `{COMMAND}`; do not edit.", '"""', ""]
-        lines += ["# ruff: noqa: E501, F401 - the texts are those of the chain; every module has the same imports", ""]
+        lines += ["# ruff: noqa: E501, F401, I001 - the texts are those of the chain; every module has the same imports", ""]
         lines += ["from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import StrEnum"]
         lines += ["from typing import Any, ClassVar", ""]
         lines += ["from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant"]
@@ -188,7 +188,7 @@ class Generator:
     def _registry(self) -> str:
         lines = ['"""Every event and call class by its on-chain name.', ""]
         lines += [f"Generated from the runtime's metadata by `{COMMAND}`; do not edit.", '"""', ""]
-        lines += ["from __future__ import annotations", ""]
+        lines += ["# ruff: noqa: I001", "", "from __future__ import annotations", ""]
         names = sorted(to_snake(pallet.name) for pallet in self.metadata.pallets)
         lines += ["from pallets_abi import (", *(f"    {name}," for name in names), ")"]
         lines += ["from pallets_abi.base import Call, Event", ""]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
-from scalecodec.exceptions import RemainingScaleBytesNotEmptyException
+from scalecodec.exceptions import InvalidScaleTypeValueException, RemainingScaleBytesNotEmptyException
 from scalecodec.type_registry import load_type_registry_preset
 
 
@@ -106,7 +106,7 @@ def parse_metadata(data: bytes) -> Metadata:
         value = decoded.value[1]["V14"]
         types = {entry["id"]: _type(entry["type"]) for entry in value["types"]["types"]}
         pallets = tuple(_pallet(pallet, types) for pallet in value["pallets"])
-    except (KeyError, TypeError, ValueError, IndexError, NotImplementedError, RemainingScaleBytesNotEmptyException) as error:
+    except (KeyError, TypeError, ValueError, IndexError, NotImplementedError, InvalidScaleTypeValueException, RemainingScaleBytesNotEmptyException) as error:
         raise MetadataError(f"not metadata V14: {error}") from error
     return Metadata(types, tuple(sorted(pallets, key=lambda pallet: pallet.index)))
 

@@ -3,6 +3,8 @@
 Generated from the runtime's metadata by `python -m pallets_abi.generate`; do not edit.
 """
 
+# ruff: noqa: I001
+
 from __future__ import annotations
 
 from pallets_abi import (

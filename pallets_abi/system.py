@@ -3,7 +3,7 @@
 Generated from the runtime's metadata by `python -m pallets_abi.generate`; do not edit.
 """
 
-# ruff: noqa: E501, F401 - the texts are those of the chain; every module has the same imports
+# ruff: noqa: E501, F401, I001 - the texts are those of the chain; every module has the same imports
 
 from __future__ import annotations
 

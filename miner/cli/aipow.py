@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from consensus.commit.hashing import Hash32
+from pallets_abi import tasks, verification
 
 from miner.cli.common import PASSWORD_VARIABLE, default_base_path, fail, open_wallet, run_async
 from miner.console import format_amount, set_up_logging
@@ -24,7 +25,6 @@ from miner.store.server import BlobServer
 from miner.wallet import Wallet, save_keystore
 from miner.work.build import TaskShape, build_task
 from miner.work.task import MAX_STATE_BYTES, TaskSpec, compute_chain_task
-from pallets_abi import tasks, verification
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +63,26 @@ def post(
     node: Node = DEFAULT_NODE,
     key: Key = None,
     keystore: KeystoreOption = None,
-    model: Annotated[str, typer.Option(help="Built-in model: digits-mlp, digits-mlp-tiny, byte-gpt-tiny.")] = "digits-mlp",
-    files: Annotated[list[Path] | None, typer.Option("--file", help="Text file for a text model; may be repeated.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Built-in model: digits-mlp, digits-mlp-tiny, byte-gpt-tiny.")
+    ] = "digits-mlp",
+    files: Annotated[
+        list[Path] | None, typer.Option("--file", help="Text file for a text model; may be repeated.")
+    ] = None,
     shards: Annotated[int, typer.Option(min=1, help="Chains of units that are trained side by side.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, help="Units of each chain, one after another.")] = 4,
     segments: Annotated[int, typer.Option(min=1, help="Checkpoints of a unit.")] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Training steps between two checkpoints.")] = 25,
-    price: Annotated[float | None, typer.Option(help="UNIT paid for each unit; twice the chain's floor by default.")] = None,
+    price: Annotated[
+        float | None, typer.Option(help="UNIT paid for each unit; twice the chain's floor by default.")
+    ] = None,
     deadline_blocks: Annotated[int, typer.Option(min=1, help="Blocks between claim and submission.")] = 120,
     seed: Annotated[str, typer.Option(help="Text whose hash draws the first weights.")] = "aipow",
     base_path: Annotated[Path | None, typer.Option(help="Folder of the blobs that are served.")] = None,
     blob_port: Annotated[int, typer.Option(help="Port of the blob server; 0 takes a free one.")] = 0,
-    serve: Annotated[bool, typer.Option(help="Go on serving the task's inputs until Ctrl-C: miners fetch them.")] = True,
+    serve: Annotated[
+        bool, typer.Option(help="Go on serving the task's inputs until Ctrl-C: miners fetch them.")
+    ] = True,
 ) -> None:
     """Trace a model's training step, store its data, pay for it, and serve the inputs to miners.
 
@@ -102,7 +110,9 @@ async def _post(  # noqa: PLR0913 - the command's options
             spec = await asyncio.to_thread(_build, model, files, shape, seed, store)
             await link.connect()
             number = await _submit_task(link, spec, price, deadline_blocks, endpoint)
-            typer.echo(f"task {number} posted: {spec.rounds * spec.shards} units of {format_amount(spec.macs_per_unit)}MAC")
+            typer.echo(
+                f"task {number} posted: {spec.rounds * spec.shards} units of {format_amount(spec.macs_per_unit)}MAC"
+            )
             typer.echo(f"document 0x{spec.spec_hash.hex()}, inputs served at {endpoint}")
             if serve:
                 typer.echo("serving until Ctrl-C")
@@ -134,11 +144,17 @@ async def _submit_task(
     chain_task = compute_chain_task(spec, plancks, deadline_blocks, endpoint)
     call = tasks.PostCall(
         tasks.TaskSpec(
-            spec_hash=_hex(chain_task.spec_hash), graph_root=_hex(chain_task.graph_root),
-            initial_state_root=_hex(chain_task.initial_state_root), shards=chain_task.shards, rounds=chain_task.rounds,
-            segments_per_unit=chain_task.segments_per_unit, steps_per_segment=chain_task.steps_per_segment,
-            macs_per_step=chain_task.macs_per_step, price=chain_task.price,
-            deadline_blocks=chain_task.deadline_blocks, endpoint=chain_task.endpoint.encode(),
+            spec_hash=_hex(chain_task.spec_hash),
+            graph_root=_hex(chain_task.graph_root),
+            initial_state_root=_hex(chain_task.initial_state_root),
+            shards=chain_task.shards,
+            rounds=chain_task.rounds,
+            segments_per_unit=chain_task.segments_per_unit,
+            steps_per_segment=chain_task.steps_per_segment,
+            macs_per_step=chain_task.macs_per_step,
+            price=chain_task.price,
+            deadline_blocks=chain_task.deadline_blocks,
+            endpoint=chain_task.endpoint.encode(),
         )  # fmt: skip
     )
     receipt = await link.submit(call)
@@ -172,8 +188,12 @@ def show(number: int, node: Node = DEFAULT_NODE) -> None:
         task = await _get_task(link, number)
         spec = task.spec
         typer.echo(f"document {spec.spec_hash}, served at {spec.endpoint.decode(errors='replace')}")
-        typer.echo(f"{spec.shards} shards × {spec.rounds} rounds, {spec.segments_per_unit} × {spec.steps_per_segment} steps")
-        money = ", ".join(f"{name} {getattr(task, name) / PLANCKS:.6f}" for name in ("escrowed", "paid", "refunded", "burned"))
+        typer.echo(
+            f"{spec.shards} shards × {spec.rounds} rounds, {spec.segments_per_unit} × {spec.steps_per_segment} steps"
+        )
+        money = ", ".join(
+            f"{name} {getattr(task, name) / PLANCKS:.6f}" for name in ("escrowed", "paid", "refunded", "burned")
+        )
         typer.echo(f"UNIT: {money}")
         for key, unit in sorted(await link.query_map(tasks.UNITS, number), key=lambda entry: int(entry[0][0])):
             solver = unit.state.args[0].solver if unit.state.args else ""
@@ -187,7 +207,9 @@ def show(number: int, node: Node = DEFAULT_NODE) -> None:
 @task_app.command("download")
 def download(
     number: int,
-    output: Annotated[Path, typer.Option(help="File for the checkpoint (safetensors).")] = Path("checkpoint.safetensors"),
+    output: Annotated[Path, typer.Option(help="File for the checkpoint (safetensors).")] = Path(
+        "checkpoint.safetensors"
+    ),
     unit: Annotated[int | None, typer.Option(help="This unit's end state; the furthest final unit by default.")] = None,
     node: Node = DEFAULT_NODE,
 ) -> None:
@@ -245,7 +267,9 @@ def new_account(
         save_keystore(wallet, file, password)
     except Exception as error:  # noqa: BLE001 - whatever it is, no key was written
         fail(str(error))
-    typer.echo(f"address {wallet.address}\nwords   {wallet.uri}\nWrite the words down; the file {file} needs the password.")
+    typer.echo(
+        f"address {wallet.address}\nwords   {wallet.uri}\nWrite the words down; the file {file} needs the password."
+    )
 
 
 @account_app.command("show")
@@ -256,7 +280,9 @@ def show_account(
 ) -> None:
     """Address, keys and balance of a key."""
     wallet = open_wallet(key, keystore)
-    typer.echo(f"address {wallet.address}\naura    0x{wallet.public_key.hex()}\ngrandpa 0x{wallet.grandpa.public.hex()}")
+    typer.echo(
+        f"address {wallet.address}\naura    0x{wallet.public_key.hex()}\ngrandpa 0x{wallet.grandpa.public.hex()}"
+    )
 
     async def work(link: ChainLink) -> None:
         typer.echo(f"balance {await link.free_balance() / PLANCKS:,.6f} UNIT")

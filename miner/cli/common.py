@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from platformdirs import user_data_path
-
 from chain.client import ChainClientError
 from chain.errors import ChainError
 from chain.identity import IdentityError
+from platformdirs import user_data_path
+
 from miner.store.errors import StoreError
 from miner.wallet import Wallet, WalletError, load_keystore
 from miner.work.errors import WorkError

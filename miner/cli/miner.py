@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pallets_abi.stakes import Role
 
 from miner.cli.common import default_base_path, open_wallet, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
 from miner.store.blobs import DEFAULT_LIMIT_BYTES
 from miner.work.segment import Pace
-from pallets_abi.stakes import Role
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -22,7 +22,9 @@ def run(
     key: Annotated[str | None, typer.Option(help="Secret URI, like //Bob. For development: it shows in `ps`.")] = None,
     keystore: Annotated[Path | None, typer.Option(help="Encrypted key file made by `aipow account new`.")] = None,
     node: Annotated[str | None, typer.Option(help="Use this node (ws://…) instead of an embedded one.")] = None,
-    chain: Annotated[str, typer.Option(help="Chain of the embedded node: a preset (dev, local, test) or a spec file.")] = "dev",
+    chain: Annotated[
+        str, typer.Option(help="Chain of the embedded node: a preset (dev, local, test) or a spec file.")
+    ] = "dev",
     bootnode: Annotated[list[str] | None, typer.Option(help="Multiaddress of a node to join; may be repeated.")] = None,
     base_path: Annotated[Path | None, typer.Option(help="Data folder; one for each account by default.")] = None,
     throttle: Annotated[float, typer.Option(help="Share of full speed to use, above 0 and at most 1.")] = 1.0,

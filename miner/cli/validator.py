@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pallets_abi.stakes import Role
 
 from miner.cli.common import default_base_path, open_wallet, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
 from miner.store.blobs import DEFAULT_LIMIT_BYTES
-from pallets_abi.stakes import Role
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -21,7 +21,9 @@ def run(
     key: Annotated[str | None, typer.Option(help="Secret URI, like //Eve. For development: it shows in `ps`.")] = None,
     keystore: Annotated[Path | None, typer.Option(help="Encrypted key file made by `aipow account new`.")] = None,
     node: Annotated[str | None, typer.Option(help="Use this node (ws://…) instead of an embedded one.")] = None,
-    chain: Annotated[str, typer.Option(help="Chain of the embedded node: a preset (dev, local, test) or a spec file.")] = "dev",
+    chain: Annotated[
+        str, typer.Option(help="Chain of the embedded node: a preset (dev, local, test) or a spec file.")
+    ] = "dev",
     bootnode: Annotated[list[str] | None, typer.Option(help="Multiaddress of a node to join; may be repeated.")] = None,
     base_path: Annotated[Path | None, typer.Option(help="Data folder; one for each account by default.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the worker's numeric libraries.")] = 1,

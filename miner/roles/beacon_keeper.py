@@ -13,10 +13,10 @@ import secrets
 from pathlib import Path
 
 from consensus.protocol.attestation import compute_beacon_commitment, is_commit_slot, is_reveal_slot
+from pallets_abi import aura, beacon, block_rights, stakes
 
 from miner.roles.context import RoleContext, to_hash
 from miner.roles.link import Head
-from pallets_abi import aura, beacon, block_rights, stakes
 
 log = logging.getLogger(__name__)
 

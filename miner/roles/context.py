@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from consensus.commit.hashing import AccountId, Hash32
+from pallets_abi import block_rights, stakes
+from pallets_abi.base import AbiMismatch, Call
 
 from miner.roles.link import ChainClientError, ChainLink, Receipt
 from miner.store.blobs import BlobStore
@@ -17,8 +19,6 @@ from miner.store.errors import StoreError
 from miner.wallet import Wallet
 from miner.work.errors import WorkError
 from miner.work.worker import WorkerPool
-from pallets_abi import block_rights, stakes
-from pallets_abi.base import AbiMismatch, Call
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from chain.node import Node, NodeConfig
 from chain.open_chain import load_chain_spec
+from pallets_abi import beacon, block_rights, stakes
+
 from miner.console import Status, print_status
 from miner.metrics import Metrics
 from miner.roles.beacon_keeper import BeaconKeeper
@@ -30,7 +32,6 @@ from miner.store.server import BlobServer
 from miner.wallet import Wallet
 from miner.work.segment import Pace
 from miner.work.worker import WorkerOptions, WorkerPool
-from pallets_abi import beacon, block_rights, stakes
 
 log = logging.getLogger(__name__)
 

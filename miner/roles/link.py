@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from chain.client import ChainClient, ChainClientError, Head, NotConnected, Receipt
-from miner.wallet import Wallet
 from pallets_abi.base import Call, StorageItem, from_plain
+
+from miner.wallet import Wallet
 
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""

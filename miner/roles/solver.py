@@ -11,10 +11,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from chain.client import ExtrinsicFailed
 from consensus.commit.records import Opening
 from consensus.protocol.units import UnitRef
+from pallets_abi import stakes, tasks, verification
 
-from chain.client import ExtrinsicFailed
 from miner.roles.context import (
     RoleContext,
     ensure_bond,
@@ -30,7 +31,6 @@ from miner.work.inputs import compute_state_limit, fetch_state
 from miner.work.segment import Pace
 from miner.work.unit import UnitJob, UnitRunner, forget_unit, load_result
 from miner.work.worker import Progress
-from pallets_abi import stakes, tasks, verification
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass
 
 from consensus.commit.hashing import Hash32
+from pallets_abi import tasks
 
 from miner.roles.context import RoleContext, find_endpoint, to_hash
 from miner.store.errors import BlobNotFoundError
 from miner.work.inputs import fetch_task
 from miner.work.task import ChainTask
 from miner.work.worker import TaskInputs
-from pallets_abi import tasks
 
 MAX_CACHED_INPUTS = 4
 """Tasks whose inputs are kept in memory."""

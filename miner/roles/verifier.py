@@ -19,6 +19,7 @@ from consensus.protocol.attestation import (
     SegmentClaim,
     compute_attestation_commitment,
 )
+from pallets_abi import stakes, verification
 from substrateinterface.utils.ss58 import ss58_decode
 
 from miner.roles.context import (
@@ -37,7 +38,6 @@ from miner.work.errors import WorkError
 from miner.work.inputs import fetch_segment_start, fetch_transcript
 from miner.work.segment import CommittedSegment
 from miner.work.worker import Progress, TaskInputs
-from pallets_abi import stakes, verification
 
 log = logging.getLogger(__name__)
 
