@@ -39,7 +39,7 @@ class Both:
         module = wasmtime.Module(self.store.engine, wasmtime.wat2wasm(HEAP_WAT))
         self.exports = wasmtime.Instance(self.store, module, [self.raw]).exports(self.store)
         self.wasm_memory = GuestMemory(self.store, self.raw)
-        self.wasm_state = GuestMemory(self.store, self.exports["state"])  # type: ignore[arg-type]
+        self.wasm_state = GuestMemory(self.store, self.exports["state"])
         FreeingBumpAllocator(self.wasm_memory, BASE, self.wasm_state.view)
         self.memory = GuestMemory(self.store, wasmtime.Memory(self.store, kind))
         self.state = memoryview(bytearray(STATE_BYTES))
@@ -47,7 +47,7 @@ class Both:
 
     def _wasm(self, name: str, value: int) -> int | str | None:
         try:
-            return self.exports[name](self.store, value)  # type: ignore[operator,no-any-return]
+            return self.exports[name](self.store, value)
         except wasmtime.Trap:
             return FAULTS[self.wasm_state.read_u64(FAULT_AT) & 0xFFFF_FFFF]
 
