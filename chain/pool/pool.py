@@ -210,11 +210,9 @@ class TransactionPool:
         replaced = self._check_replacement(tx)
         self._next_order += 1
         self._count(tx)
-        for old in replaced:
-            self._drop_ready(old.hash)
-            self._emit(old, Status("usurped", tx.hash))
+        self._usurp(replaced, tx)
         self._add_ready(tx)
-        self._promote()
+        self._settle()
         self._shrink_ready()
         return Status("ready")
 
@@ -235,28 +233,41 @@ class TransactionPool:
         elif self._is_full(1, len(tx.data)) and tx.priority <= self._worst().priority:
             raise ImmediatelyDropped
 
-    def _promote(self) -> None:
-        """Moves future transactions whose tags are all provided now, until none is left."""
-        moved = True
-        while moved:
-            moved = False
-            for tx in sorted(self._future.by_hash.values(), key=lambda one: one.order):
-                if any(tag not in self._provider for tag in tx.requires):
-                    continue
-                self._future.pop(tx.hash)
-                try:
-                    replaced = self._check_replacement(tx)
-                except TooLowPriority:
-                    self._uncount(tx)
-                    self._emit(
-                        tx, Status("usurped", next(self._provider[t] for t in tx.provides if t in self._provider))
-                    )
-                    continue
-                for old in replaced:
-                    self._drop_ready(old.hash)
-                    self._emit(old, Status("usurped", tx.hash))
+    def _usurp(self, replaced: list[Transaction], by: Transaction) -> None:
+        for old in replaced:
+            self._drop_ready(old.hash)
+            self._uncount(old)
+            self._emit(old, Status("usurped", by.hash))
+
+    def _settle(self) -> None:
+        """Ready ones that lost a provider become future, future ones that lack nothing become ready, until all fit."""
+        while self._demote() or self._promote():
+            pass
+
+    def _demote(self) -> bool:
+        lost = [tx for tx in self._ready.by_hash.values() if any(tag not in self._provider for tag in tx.requires)]
+        for tx in lost:
+            self._drop_ready(tx.hash)
+            self._future.add(tx)
+        return bool(lost)
+
+    def _promote(self) -> bool:
+        """Moves the first future transaction whose tags are all provided; whether there was one."""
+        for tx in sorted(self._future.by_hash.values(), key=lambda one: one.order):
+            if any(tag not in self._provider for tag in tx.requires):
+                continue
+            self._future.pop(tx.hash)
+            try:
+                replaced = self._check_replacement(tx)
+            except TooLowPriority:
+                self._uncount(tx)
+                rival = next(self._provider[tag] for tag in tx.provides if tag in self._provider)
+                self._emit(tx, Status("usurped", rival))
+            else:
+                self._usurp(replaced, tx)
                 self._add_ready(tx)
-                moved = True
+            return True
+        return False
 
     def _add_ready(self, tx: Transaction) -> None:
         self._ready.add(tx)
@@ -314,7 +325,7 @@ class TransactionPool:
                     queue.by_hash[tx.hash] = replace(tx, requires=tx.requires - tags)
         for tag in tags:
             self._dependants.pop(tag, None)
-        self._promote()
+        self._settle()
 
     def remove_invalid(self, tx_hash: bytes, now: float) -> None:
         """The runtime refuses it now: it leaves with all that depends on it, and is banned for a while."""
@@ -336,18 +347,6 @@ class TransactionPool:
         self._future.pop(tx_hash)
         self._future.add(replace(new, order=old.order))
         self._settle()
-
-    def _settle(self) -> None:
-        """Ready ones that lost a provider go back to future, then all that can be ready become so."""
-        changed = True
-        while changed:
-            changed = False
-            for tx in list(self._ready.by_hash.values()):
-                if any(tag not in self._provider for tag in tx.requires):
-                    self._drop_ready(tx.hash)
-                    self._future.add(tx)
-                    changed = True
-        self._promote()
 
     def _remove_with_dependants(self, tx_hash: bytes, status: Status) -> None:
         pending = [tx_hash]
