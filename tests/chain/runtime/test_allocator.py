@@ -47,7 +47,8 @@ class Both:
 
     def _wasm(self, name: str, value: int) -> int | str | None:
         try:
-            return self.exports[name](self.store, value)
+            result: int | None = self.exports[name](self.store, value)
+            return result
         except wasmtime.Trap:
             return FAULTS[self.wasm_state.read_u64(FAULT_AT) & 0xFFFF_FFFF]
 
