@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from chain.blockchain import Blockchain
 from chain.errors import ChainError
@@ -28,7 +28,7 @@ PROPOSAL_SHARE = 0.4
 
 
 class AuthoringService:
-    """Authors blocks with the keystore's aura keys. `run` is its only task."""
+    """Authors blocks with the keystore's aura keys, while `may_author` says yes. `run` is its only task."""
 
     def __init__(
         self,
@@ -37,9 +37,10 @@ class AuthoringService:
         queue: ImportQueue,
         pool: PoolService,
         keystore: Keystore,
+        may_author: Callable[[], bool],
     ) -> None:
         self._chain, self._thread, self._queue, self._pool = chain, thread, queue, pool
-        self._keystore = keystore
+        self._keystore, self._may_author = keystore, may_author
         self.authored = 0
         """Blocks made since the start."""
 
@@ -56,6 +57,8 @@ class AuthoringService:
                 log.warning("slot %d: no block: %s", slot, error)
 
     async def _on_slot(self, slot: int, duration: int) -> None:
+        if not self._may_author():
+            return
         parent = self._chain.best
         key = await self._thread.run(self._own_key, parent, slot)
         if key is None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,9 @@ from chain.sync import SyncService
 log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
+LONELY_SECONDS = 15.0
+"""A node with bootnodes that finds no peer for so long after its start authors alone."""
+
 GOSSIP_SECONDS = 0.1
 """Transactions that became ready within this time are sent to peers in one message."""
 
@@ -85,6 +89,7 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         self._to_gossip: list[Transaction] = []
         self._network_ready = asyncio.Event()
+        self._started = time.monotonic()
 
     # ---- life
 
@@ -112,7 +117,9 @@ class Node:
         self.imports = ImportQueue(self.chain, self._thread, self.pool, self.events)
         self.network = self._make_network(node_key)
         self.sync = SyncService(self.chain, self._thread, self.imports, self.network)
-        self.authoring = AuthoringService(self.chain, self._thread, self.imports, self.pool, self.keystore)
+        self.authoring = AuthoringService(
+            self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author
+        )
         self.grandpa = await self._make_grandpa(grandpa_key)
         self.sync.on_justification = self.grandpa.on_justification
         self.grandpa.on_missing = self.sync.on_head
@@ -234,6 +241,12 @@ class Node:
         return lambda: generate_latest(registry)
 
     # ---- tasks
+
+    def _may_author(self) -> bool:
+        """Not on an old head: not while blocks stream in, nor right after the start before a peer is found."""
+        if self.network.config.bootnodes and not self.network.peers():
+            return time.monotonic() > self._started + LONELY_SECONDS
+        return not self.sync.is_catching_up
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

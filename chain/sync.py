@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from chain.blockchain import Blockchain
-from chain.errors import ChainError, PeerFault
+from chain.errors import ChainError, ConflictsWithFinalized, PeerFault
 from chain.importing import ChainThread, ImportQueue
 from chain.network import BlockData, Direction, NetworkService
 from chain.network.errors import RequestFailed
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 """Blocks asked for at once."""
+
+CATCHING_UP_SECONDS = 5.0
+"""Without a block from a peer for so long, we are not catching up any more."""
 
 MAX_GOALS = 256
 """Announced heads that wait to be fetched; further ones are dropped, later announces bring their chains again."""
@@ -33,6 +37,7 @@ class SyncService:
         self._chain, self._thread, self._queue, self._network = chain, thread, queue, network
         self._goals: asyncio.Queue[tuple[str, int, bytes]] = asyncio.Queue(MAX_GOALS)
         self._wanted: set[bytes] = set()
+        self._last_import = -CATCHING_UP_SECONDS
         self.on_justification: Callable[[bytes, bytes], None] = lambda _hash, _proof: None
         """Gets each (hash, justification) that came with a block; GRANDPA verifies it before anything is final."""
 
@@ -41,6 +46,11 @@ class SyncService:
         """Whether a connected peer is more than a few blocks ahead of us."""
         best = self._chain.best.number
         return any(peer.best_number > best + 5 for peer in self._network.peers())
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether we are behind and blocks keep coming: a peer's mere claim of a high block does not count."""
+        return self.is_syncing and time.monotonic() - self._last_import < CATCHING_UP_SECONDS
 
     def on_head(self, peer: str, number: int, block_hash: bytes) -> None:
         """A peer says that it has this block."""
@@ -58,6 +68,8 @@ class SyncService:
                 await self._fetch(peer, number, block_hash)
             except RequestFailed as error:
                 log.info("sync: %s", error)
+            except ConflictsWithFinalized as error:
+                log.info("sync: %s", error)  # no fault: the peer is on a fork that lost, and will learn it
             except PeerFault as error:
                 log.warning("sync: peer %s sent a bad block: %s", peer, error)
                 self._network.report(peer)
@@ -109,7 +121,8 @@ class SyncService:
     async def _import(self, data: BlockData) -> None:
         header = Header.decode(data.header or b"")
         block = Block(header, data.body or ())
-        await self._queue.import_block(block)
+        if await self._queue.import_block(block):
+            self._last_import = time.monotonic()
         if data.justification is not None:
             self.on_justification(header.hash, data.justification)
 
