@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ import typer
 from chain.open_chain import export_spec
 from devnet.operator import OperatorOptions, run_operator
 from devnet.processes import DevnetError
-from miner.cli.common import USER_ERRORS, fail, run_async
+from miner.cli.common import USER_ERRORS, fail, run_app, run_async
 from miner.console import set_up_logging
 
 app = typer.Typer(
@@ -99,12 +101,13 @@ def demo(
         code = run_demo(options, json_summary)
     except (*USER_ERRORS, DevnetError) as error:
         fail(str(error))
-    raise typer.Exit(code)
+    sys.stdout.flush()
+    os._exit(code)  # every process and file is closed; unloading PyTorch takes seconds on a busy machine
 
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    run_app(app)
 
 
 if __name__ == "__main__":

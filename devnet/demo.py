@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -42,8 +43,8 @@ class DemoOptions:
     shards: int = 24
     rounds: int = 8
     segments: int = 4
-    steps: int = 25
-    limit_seconds: float = 225.0
+    steps: int = 75
+    limit_seconds: float = 210.0
     folder: Path | None = None
     keep: bool = False
 
@@ -184,6 +185,8 @@ def run_demo(options: DemoOptions, as_json: bool) -> int:
     """The command `aipow-devnet demo`; returns its exit code: 0 when every finding held, 1 when not, 130 on Ctrl-C."""
     console = Console(stderr=as_json)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="aipow-demo-"))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: no process is left behind
     with ProcessGroup() as group:
         demo = Demo(options, group, folder)
         try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-STOP_SECONDS = 2.5  # what a process gets after SIGINT before it is killed; the promise to the user is 3 s
+STOP_SECONDS = 2.0  # what a process gets after SIGINT before it is killed; the promise to the user is 3 s
 POLL_SECONDS = 0.1
 
 
