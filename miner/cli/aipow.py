@@ -14,7 +14,7 @@ import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
-from miner.cli.common import PASSWORD_VARIABLE, default_base_path, fail, open_wallet, run_async
+from miner.cli.common import PASSWORD_VARIABLE, default_base_path, fail, open_wallet, run_app, run_async
 from miner.console import format_amount, set_up_logging
 from miner.roles.context import PLANCKS, find_endpoint_of
 from miner.roles.link import ChainLink
@@ -317,7 +317,7 @@ def _hex(value: bytes) -> str:
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
@@ -69,3 +71,23 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
         fail("; ".join(str(error) for error in expected.exceptions))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Runs a command line and ends the process at once with its exit code.
+
+    By then everything is closed; the interpreter's own teardown of Wasm and libp2p modules would take seconds more than
+    a user who pressed Ctrl-C should wait.
+    """
+    code: object = 0
+    try:
+        app()
+    except SystemExit as error:
+        code = error.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pallets_abi.stakes import Role
 
-from miner.cli.common import default_base_path, open_wallet, run_async
+from miner.cli.common import default_base_path, open_wallet, run_app, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
 from miner.store.blobs import DEFAULT_LIMIT_BYTES
@@ -53,7 +53,7 @@ def run(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    run_app(app)
 
 
 if __name__ == "__main__":
