@@ -18,6 +18,7 @@ from libp2p import new_host
 from libp2p.abc import IHost, INetConn, INetStream, INetwork, INotifee
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.host.ping import ID as PING_PROTOCOL
 from libp2p.network.config import ConnectionConfig
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
@@ -62,7 +63,7 @@ MAX_SERVED_PER_PEER = 2
 MAX_FAULTS = 8  # broken rules until a peer is refused
 BAN_SECONDS = 60.0
 FORGIVE_SECONDS = 10.0  # one fault is forgotten after each
-REDIAL_FIRST, REDIAL_MAX = 0.5, 15.0  # seconds; doubled at each failure, times a random factor of 0.5 to 1.5
+REDIAL_FIRST, REDIAL_MAX = 0.5, 3.0  # seconds; doubled at each failure, times a random factor of 0.5 to 1.5
 SUFFIX = {"announce": "block-announces/1", "transactions": "transactions/1", "grandpa": "grandpa/1"}
 BOUND = {"announce": MAX_ANNOUNCE_BYTES, "transactions": MAX_TRANSACTIONS_BYTES, "grandpa": MAX_GRANDPA_BYTES}
 
@@ -227,12 +228,27 @@ class Host(INotifee):  # type: ignore[misc]  # libp2p is untyped here
             self.bridge.set_peer(peer, None)
             self.bridge.emit(PeerDisconnected(peer))
 
+    def give_up(self, peer_id: ID) -> None:
+        """Forgets a peer whose connection is dead, whatever libp2p thinks of it, so that it is dialled anew."""
+        self._drop_link(peer_id.to_base58())
+        self._nursery.start_soon(self._disconnect, peer_id)
+
     async def _disconnect(self, peer_id: ID) -> None:
-        try:
-            with trio.move_on_after(2.0):
-                await self._host.disconnect(peer_id)
-        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
-            logger.debug("disconnecting %s: %r", peer_id, error)
+        """Closes the connections that there are now, and forgets them even where libp2p cannot close them."""
+        connections = self._host.get_network().connections
+        dead = list(connections.get(peer_id, []))
+        for conn in dead:
+            try:
+                with trio.move_on_after(2.0):
+                    await conn.close()
+            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
+                logger.debug("disconnecting %s: %r", peer_id, error)
+        left = [conn for conn in connections.get(peer_id, []) if conn not in dead]
+        if left:
+            connections[peer_id] = left
+        else:
+            connections.pop(peer_id, None)
+            self._drop_link(peer_id.to_base58())
 
     async def _keep_connected(self, info: PeerInfo) -> None:
         delay = REDIAL_FIRST
@@ -242,13 +258,15 @@ class Host(INotifee):  # type: ignore[misc]  # libp2p is untyped here
                 await trio.sleep(0.5)
                 continue
             try:
+                # libp2p takes a closed connection that it still lists for a good one, and would not dial
+                self._host.get_network().connections.pop(info.peer_id, None)
                 self._host.get_network().unblock_peer(info.peer_id)
                 with trio.fail_after(HANDSHAKE_TIMEOUT):
                     await self._host.connect(info)
             except Exception as error:  # noqa: BLE001  libp2p raises many kinds
                 logger.debug("dialling %s: %r", info.peer_id, error)
-                await trio.sleep(delay * random.uniform(0.5, 1.5))
-                delay = min(delay * 2, REDIAL_MAX)
+            await trio.sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(delay * 2, REDIAL_MAX)
 
     # ---- faults
 
@@ -396,6 +414,10 @@ class Host(INotifee):  # type: ignore[misc]  # libp2p is untyped here
         self.bridge.set_peer(peer, handshake)
         if first:
             self.bridge.emit(PeerConnected(peer, handshake))
+
+    async def open_ping(self, peer_id: ID) -> INetStream:
+        """A new substream to the peer for a ping."""
+        return await self._host.new_stream(peer_id, [PING_PROTOCOL])
 
     async def open_stream(self, peer_id: ID, kind: str) -> INetStream:
         """A new substream to the peer for a notification kind."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.host.ping import perform_ping_roundtrip
 from libp2p.peer.id import ID
 
 from chain.errors import PeerFault
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE = 256  # messages waiting for one peer on one protocol; more are dropped
 WRITE_TIMEOUT = 10.0  # seconds
+PING_SECONDS, PING_TIMEOUT = 4.0, 12.0
 REOPEN_FIRST, REOPEN_MAX = 0.3, 10.0  # seconds between two tries to open a substream
 
 
@@ -56,6 +58,7 @@ class PeerLink:
             async with trio.open_nursery() as nursery:
                 for kind in self._queues:
                     nursery.start_soon(self._keep_open, kind)
+                nursery.start_soon(self._watch_alive)
 
     async def _keep_open(self, kind: str) -> None:
         delay = REOPEN_FIRST
@@ -79,6 +82,23 @@ class PeerLink:
                     await reset_quietly(stream)
             await trio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, REOPEN_MAX)
+
+    async def _watch_alive(self) -> None:
+        """Pings now and then: libp2p does not always notice that a connection is dead. Silence ends the link."""
+        while True:
+            await trio.sleep(PING_SECONDS * random.uniform(0.8, 1.2))
+            stream: INetStream | None = None
+            try:
+                with trio.fail_after(PING_TIMEOUT):
+                    stream = await self._host.open_ping(self.peer_id)
+                    await perform_ping_roundtrip(stream)
+            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
+                logger.info("peer %s does not answer (%s); its connection is given up", self.peer_id, error)
+                self._host.give_up(self.peer_id)
+                return
+            finally:
+                if stream is not None:
+                    await reset_quietly(stream)
 
     async def _pump(self, stream: INetStream, kind: str) -> None:
         """Writes what is queued; ends when the peer closes its side or is too slow."""
