@@ -149,7 +149,10 @@ class Daemon:
             solver = Solver(context, self._options.pace)
             await self._until_done("preparing", context, solver.prepare)
             handlers = [("beacon", keeper.on_head), ("reveal", solver.on_head)]
-            await _run_together(solver.work(), self._follow(context, handlers))
+            try:
+                await _run_together(solver.work(), self._follow(context, handlers))
+            finally:
+                await solver.stop()
         else:
             verifier = Verifier(context)
             await self._until_done("preparing", context, verifier.prepare)
@@ -218,14 +221,16 @@ class Daemon:
         )  # fmt: skip
 
     async def _wait_or_stop(self, task: asyncio.Task[None]) -> None:
-        """Waits for a task; a stop cancels it."""
-        stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if task.done():
-            task.result()
-        else:
-            task.cancel()
+        """Waits for a task; a stop cancels it, and so does a failure of the embedded node, which is raised."""
+        others: list[asyncio.Task[Any]] = [asyncio.create_task(self._stopping.wait())]
+        if self._node is not None:
+            others.append(asyncio.create_task(self._node.wait()))
+        await asyncio.wait({task, *others}, return_when=asyncio.FIRST_COMPLETED)
+        ended = [other for other in (task, *others) if other.done()]
+        for waiting in (task, *others):
+            waiting.cancel()
+        for waiting in ended:
+            waiting.result()
 
 
 async def _wait_for_sync(link: ChainLink) -> None:

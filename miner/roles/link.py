@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from chain.client import ChainClient, ChainClientError, Head, NotConnected, Rece
 from pallets_abi.base import Call, StorageItem, from_plain
 
 from miner.wallet import Wallet
+
+log = logging.getLogger(__name__)
 
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""
@@ -29,13 +32,17 @@ class ChainLink:
     async def connect(self, seconds: float = 60.0) -> None:
         """Waits for the node and reads the runtime's metadata. Raises NotConnected after `seconds`."""
         deadline = asyncio.get_running_loop().time() + seconds
+        is_told = False
         while True:
             try:
                 await self.client.connect()
                 return
-            except NotConnected:
+            except NotConnected as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
+                if not is_told:
+                    log.info("%s; trying for %.0f s", error, seconds)
+                    is_told = True
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
 
     async def close(self) -> None:
@@ -63,7 +70,7 @@ class ChainLink:
         return int(account["data"]["free"])
 
     async def submit(self, call: Call) -> Receipt:
-        """Signs, sends and waits for the block. Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected."""
+        """Signs, sends, waits for the block. Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected."""
         return await self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
 
     async def heads(self) -> AsyncIterator[Head]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from chain.client import ExtrinsicFailed
 from consensus.commit.records import Opening
@@ -29,7 +31,7 @@ from miner.roles.link import Head
 from miner.roles.taskbook import TaskBook, UnitKey, UnitView
 from miner.work.inputs import compute_state_limit, fetch_state
 from miner.work.segment import Pace
-from miner.work.unit import UnitJob, UnitRunner, forget_unit, load_result
+from miner.work.unit import UnitJob, UnitResult, UnitRunner, forget_unit, load_result
 from miner.work.worker import Progress
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,9 @@ class Solver:
         self._runner = UnitRunner(context.store, context.pool)
         self._waiting: dict[UnitKey, UnitJob] = {}
         self._chains: list[tuple[int, int]] = []
-        self._revealing: set[UnitKey] = set()
+        self._revealing: dict[UnitKey, asyncio.Task[bool]] = {}
+        self._submitting: dict[UnitKey, asyncio.Task[bool]] = {}
+        self._is_resumed = False
         self._is_slashed = False
         self._is_idle = True
 
@@ -85,15 +89,28 @@ class Solver:
             if self._is_idle:
                 await asyncio.sleep(IDLE_SECONDS)
 
+    async def stop(self) -> None:
+        """Ends reveals and submissions under way."""
+        running = [*self._revealing.values(), *self._submitting.values()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
     async def on_head(self, head: Head) -> None:
         """Opens drawn segments; now and then forgets units whose windows are closed. Raises ChainClientError."""
         duties = await self._context.link.query_map(verification.DUTIES)
         for parts, duty in duties:
             key = (int(parts[0]), int(parts[1]))
             if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
-                await self._reveal(key, duty)
+                self._start(self._revealing, key, self._reveal(key, duty))
         if head.number % TIDY_HEADS == 0:
             await self._tidy()
+
+    def _start(self, running: dict[UnitKey, asyncio.Task[bool]], key: UnitKey, work: Coroutine[Any, Any, None]) -> None:
+        """Runs something about a unit beside everything else; its errors are logged."""
+        task = asyncio.create_task(guard(_name(key), self._context.counters, work))
+        running[key] = task
+        task.add_done_callback(lambda _: running.pop(key, None))
 
     async def _work_once(self) -> None:
         """One unit, if there is one."""
@@ -117,6 +134,9 @@ class Solver:
 
     async def _find_candidate(self) -> _Candidate | None:
         """A unit of ours first, then the next of our own chains, then any free one."""
+        if not self._is_resumed:
+            await self._find_own_chains()
+            self._is_resumed = True
         free: list[_Candidate] = []
         for number, task in await self._book.list_tasks():
             found = await self._search_task(number, task)
@@ -125,6 +145,20 @@ class Solver:
             if found is not None:
                 free.append(found)
         return free[0] if free else None
+
+    async def _find_own_chains(self) -> None:
+        """After a start: the shards in which a unit is assigned to us, so that it is gone on with first."""
+        address = self._context.wallet.address
+        if not (await self._context.link.query(tasks.LOADS, address)).assigned:
+            return
+        for number, task in await self._book.list_tasks():
+            for (shard,), progress in await self._context.link.query_map(tasks.SHARDS, number):
+                if progress.claimed == progress.finals:
+                    continue
+                last = await self._book.get_unit((number, (progress.claimed - 1) * task.spec.shards + shard))
+                if last.state == "Assigned" and last.is_of(address):
+                    log.info("going on with %s", _name(last.key))
+                    self._chains.append((number, shard))
 
     def _is_own_chain(self, candidate: _Candidate) -> bool:
         number, unit = candidate.key
@@ -155,7 +189,10 @@ class Solver:
             return _Candidate(following, task, False) if is_open else None
         if progress.claimed == progress.finals:
             return _Candidate(following, task, False) if is_open else None
-        last = await self._book.get_unit((number, (progress.claimed - 1) * shards + shard))
+        last_key = (number, (progress.claimed - 1) * shards + shard)
+        if last_key in self._submitting or (last_key in self._waiting and not is_open):
+            return _Candidate(following, task, False) if is_open else None
+        last = await self._book.get_unit(last_key)
         if not last.is_of(address):
             return None
         if last.state == "Assigned":
@@ -182,14 +219,18 @@ class Solver:
             self._chains.append(chain)
         self._context.counters.activity = f"running {_name(candidate.key)}"
         result = await self._runner.run(job, _ProgressCounter(self._context))
+        self._start(self._submitting, candidate.key, self._submit(candidate.key, job, result))
+        await asyncio.sleep(0)  # the submission takes its nonce before the next claim does
+
+    async def _submit(self, key: UnitKey, job: UnitJob, result: UnitResult) -> None:
+        """Hands a unit in; the next one, which may be its child, is claimed meanwhile."""
         call = verification.SubmitCall(
-            *candidate.key, "0x" + result.transcript_root.hex(), "0x" + result.end_state_root.hex(), result.macs
+            *key, "0x" + result.transcript_root.hex(), "0x" + result.end_state_root.hex(), result.macs
         )
-        self._context.counters.activity = f"submitting {_name(candidate.key)}"
         await self._context.submit(call)
-        self._waiting[candidate.key] = job
+        self._waiting[key] = job
         self._context.counters.units_submitted += 1
-        log.info("submitted %s, loss %.4f", _name(candidate.key), result.progress.losses[-1])
+        log.info("submitted %s, loss %.4f", _name(key), result.progress.losses[-1])
 
     async def _make_job(self, unit: UnitView, task: tasks.Task) -> UnitJob:
         """The job of a unit of ours, its start state fetched and checked by root."""
@@ -218,11 +259,7 @@ class Solver:
             log.error("%s is challenged and its journal is not in our store", _name(key))
             return
         openings = [to_abi_opening(opening) for opening in result.compute_openings(duty.segments)]
-        self._revealing.add(key)
-        try:
-            await self._context.submit(verification.RevealSolverCall(*key, openings))
-        finally:
-            self._revealing.discard(key)
+        await self._context.submit(verification.RevealSolverCall(*key, openings))
 
     async def _tidy(self) -> None:
         """Counts and forgets units that are final or no longer ours."""

@@ -41,6 +41,9 @@ from miner.work.worker import Progress, TaskInputs
 
 log = logging.getLogger(__name__)
 
+LAST_MOMENT_BLOCKS = 5
+"""So many blocks before its deadline a duty is answered even with Unavailable or Inconclusive."""
+
 DutyKey = tuple[int, int, int, int]
 """Task, unit, attempt, draw."""
 
@@ -66,7 +69,7 @@ class Verifier:
         context.counters.activity = "waiting for duties"
         log.info("bonded and endpoint on chain; waiting for duties")
 
-    async def on_head(self, _head: Head) -> None:
+    async def on_head(self, head: Head) -> None:
         """Begins and answers duties. Raises ChainClientError."""
         address = self._context.wallet.address
         for parts, duty in await self._context.link.query_map(verification.DUTIES):
@@ -77,7 +80,7 @@ class Verifier:
             is_commit = duty.phase is verification.Phase.COMMIT and mine.name == "Waiting"
             is_reveal = duty.phase is verification.Phase.REVEAL and mine.name == "Committed"
             if (is_commit or is_reveal) and key not in self._running:
-                work = self._commit(key, duty) if is_commit else self._reveal(key)
+                work = self._commit(key, duty, head.number) if is_commit else self._reveal(key)
                 task = asyncio.create_task(guard(f"duty {key}", self._context.counters, work))
                 self._running[key] = task
                 task.add_done_callback(lambda _, key=key: self._running.pop(key, None))  # type: ignore[misc]
@@ -89,10 +92,12 @@ class Verifier:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _commit(self, key: DutyKey, duty: verification.Duty) -> None:
+    async def _commit(self, key: DutyKey, duty: verification.Duty, block: int) -> None:
         attestation, salt = self._load(key) or (None, b"")
         if attestation is None:
             attestation, salt = await self._attest(key, duty), secrets.token_bytes(32)
+            if attestation.outcome is not Outcome.EXECUTED and duty.deadline - block > LAST_MOMENT_BLOCKS:
+                return  # the solver may be starting again, or we; there is time for another try
             self._save(key, attestation, salt)
         commitment = compute_attestation_commitment(self._context.account, key[0], key[1], attestation, salt)
         await self._context.submit(verification.CommitCall(key[0], key[1], "0x" + commitment.hex()))
