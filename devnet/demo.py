@@ -79,11 +79,10 @@ class Demo:
         self._enter("starting the operator's node", on_change)
         self.network.start_operator()
         self.watcher = Watcher(self.network.operator.rpc_url)
-        self._enter("starting miners and validators", on_change)
-        self.network.start_workers()
-        self._enter("posting the task", on_change)
+        self._enter("posting the task; starting miners and validators", on_change)
         options = self.options
         self.network.post_task(options.model, options.shards, options.rounds, options.segments, options.steps)
+        self.network.start_workers()
         self._enter("training", on_change)
         while time.monotonic() < deadline and not self._can_judge():
             self.group.check()
