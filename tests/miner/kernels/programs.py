@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from miner.kernels import Executor
 from miner.models import build_task_graph, initial_state, load_dataset
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.graph import Graph, GraphBuilder
 from miner.kernels import Executor, WrongInput, load_executor, set_blas_threads
 from miner.models import build_task_graph, initial_state, load_dataset
-
 from tests.miner.kernels.programs import SEED, UNIT_SEED, digest, run_model
 
 F = np.float32

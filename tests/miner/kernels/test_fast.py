@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from consensus.exact import matmul, movement, sums
 from consensus.exact.errors import NonFiniteState
 from miner.kernels import fast, selftest

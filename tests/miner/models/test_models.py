@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from consensus.commit.state import compute_state_root
 from miner.kernels import Executor
 from miner.models import (
@@ -67,7 +68,8 @@ def test_first_state_fits_the_graph_and_depends_on_the_seed(name: str) -> None:
 def test_batches_fit_the_graph_and_depend_on_seed_and_step(name: str) -> None:
     data, batch = load_dataset(name), build_task_graph(name).signature().batch
     drawn = data.batch(UNIT_SEED, 0)
-    assert {k: (v.shape, str(v.dtype)[:1]) for k, v in drawn.items()} == {k: (v.shape, v.dtype[0]) for k, v in batch.items()}
+    found = {k: (v.shape, str(v.dtype)[:1]) for k, v in drawn.items()}
+    assert found == {k: (v.shape, v.dtype[0]) for k, v in batch.items()}
     first = next(iter(drawn))
     for other in (data.batch(UNIT_SEED, 1), data.batch(SEED, 0)):
         assert (other[first] != drawn[first]).any()
