@@ -12,11 +12,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from chain.errors import ChainError, PeerFault
-from chain.events import BestChanged, BlockFinalized, BlockImported, EventBus
+from chain.events import BestChanged, BlockImported, ChainEvent, EventBus
 from chain.grandpa.authorities import AuthorityState, genesis_state
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.messages import (
@@ -127,7 +128,7 @@ class GrandpaService:
         """Serves until cancelled; a peer's fault or our own does not end it."""
         tasks = [asyncio.create_task(self._follow_chain()), asyncio.create_task(self._follow_peers())]
         try:
-            await self._do(self.voter.on_best(self._first_best, time.monotonic()))
+            await self._safely(lambda: self._do(self.voter.on_best(self._first_best, time.monotonic())))
             while True:
                 await asyncio.sleep(TICK)
                 await self._safely(self._tick)
@@ -146,14 +147,15 @@ class GrandpaService:
 
     async def _follow_chain(self) -> None:
         async for event in self._stream:
-            now = time.monotonic()
-            if isinstance(event, BlockImported):
-                await self._do(self.voter.on_block(event.header, now))
-            elif isinstance(event, BestChanged):
-                await self._do(self.voter.on_best(event.header.hash, now))
-            elif isinstance(event, BlockFinalized):
-                continue
+            await self._safely(partial(self._on_event, event))
             await self._safely(self._take_early)
+
+    async def _on_event(self, event: ChainEvent) -> None:
+        now = time.monotonic()
+        if isinstance(event, BlockImported):
+            await self._do(self.voter.on_block(event.header, now))
+        elif isinstance(event, BestChanged):
+            await self._do(self.voter.on_best(event.header.hash, now))
 
     async def _follow_peers(self) -> None:
         while True:
@@ -280,7 +282,7 @@ class GrandpaFiles:
             return Voted(int(data["set_id"]), int(data["round"]), prevote, precommit)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             logger.warning("%s is damaged (%s) and ignored", self._votes, error)
             return None
 
@@ -296,7 +298,7 @@ class GrandpaFiles:
             state = AuthorityState.decode(bytes.fromhex(data["state"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, PeerFault) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, PeerFault) as error:
             logger.warning("%s is damaged (%s) and ignored", self._state, error)
             return None
         if number > chain.finalized.number or chain.canonical_hash(number) != block_hash:
