@@ -1,12 +1,14 @@
 """Following the network: announced blocks are fetched from who announced them, with all that is missing before them.
 
 Near the head a chain of unknown blocks is fetched backwards, from the announced hash to a block we have; far behind it,
-forwards by number from our last finalised block. Nothing a peer sends is believed: the import queue executes it.
+forwards by number from our last finalised block. A slow peer delays nobody else's blocks. Nothing a peer sends is
+believed: the import queue executes blocks, GRANDPA verifies justifications.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -23,11 +25,17 @@ log = logging.getLogger(__name__)
 BATCH = 64
 """Blocks asked for at once."""
 
+PATIENCE_SECONDS = 2.0
+"""A block that one peer owes us for so long is asked from the next peer too."""
+
+MAX_HEADS = 1_024
+"""Peers whose announced head is kept; more than the network connects."""
+
+MAX_FORK_BLOCKS = 1_024
+"""Unknown blocks fetched backwards from one head."""
+
 CATCHING_UP_SECONDS = 5.0
 """Without a block from a peer for so long, we are not catching up any more."""
-
-MAX_GOALS = 256
-"""Announced heads that wait to be fetched; further ones are dropped, later announces bring their chains again."""
 
 
 class SyncService:
@@ -35,8 +43,10 @@ class SyncService:
 
     def __init__(self, chain: Blockchain, thread: ChainThread, queue: ImportQueue, network: NetworkService) -> None:
         self._chain, self._thread, self._queue, self._network = chain, thread, queue, network
-        self._goals: asyncio.Queue[tuple[str, int, bytes]] = asyncio.Queue(MAX_GOALS)
-        self._wanted: set[bytes] = set()
+        self._heads: dict[str, tuple[int, bytes]] = {}  # peer -> the last head it announced and we lack
+        self._asked: dict[bytes, float] = {}  # head -> when a peer was last asked for it
+        self._fetches: dict[str, asyncio.Task[None]] = {}  # by peer: one fetch each
+        self._wake = asyncio.Event()
         self._last_import = -CATCHING_UP_SECONDS
         self.on_justification: Callable[[bytes, bytes], None] = lambda _hash, _proof: None
         """Gets each (hash, justification) that came with a block; GRANDPA verifies it before anything is final."""
@@ -53,30 +63,52 @@ class SyncService:
         return self.is_syncing and time.monotonic() - self._last_import < CATCHING_UP_SECONDS
 
     def on_head(self, peer: str, number: int, block_hash: bytes) -> None:
-        """A peer says that it has this block."""
-        if block_hash in self._wanted or number <= self._chain.finalized.number:
+        """A peer says that it has this block. Only its last head counts: what comes before is fetched with it."""
+        if number <= self._chain.finalized.number or (peer not in self._heads and len(self._heads) >= MAX_HEADS):
             return
-        if not self._goals.full():
-            self._wanted.add(block_hash)
-            self._goals.put_nowait((peer, number, block_hash))
+        self._heads[peer] = (number, block_hash)
+        self._wake.set()
 
     async def run(self) -> None:
-        """Works through the announced heads until cancelled."""
-        while True:
-            peer, number, block_hash = await self._goals.get()
-            try:
-                await self._fetch(peer, number, block_hash)
-            except RequestFailed as error:
-                log.info("sync: %s", error)
-            except ConflictsWithFinalized as error:
-                log.info("sync: %s", error)  # no fault: the peer is on a fork that lost, and will learn it
-            except PeerFault as error:
-                log.warning("sync: peer %s sent a bad block: %s", peer, error)
-                self._network.report(peer)
-            except ChainError as error:
-                log.warning("sync: block #%d of peer %s: %s", number, peer, error)
-            finally:
-                self._wanted.discard(block_hash)
+        """Fetches announced heads, from several peers side by side, until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                self._start_fetches(time.monotonic())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), PATIENCE_SECONDS)
+        finally:
+            for task in self._fetches.values():
+                task.cancel()
+
+    def _start_fetches(self, now: float) -> None:
+        self._asked = {head: asked for head, asked in self._asked.items() if now - asked < PATIENCE_SECONDS}
+        for peer, (number, block_hash) in list(self._heads.items()):
+            if number <= self._chain.finalized.number or self._chain.header(block_hash) is not None:
+                del self._heads[peer]
+            elif peer not in self._fetches and block_hash not in self._asked:
+                self._asked[block_hash] = now
+                self._fetches[peer] = asyncio.create_task(self._fetch_from(peer, number, block_hash))
+
+    async def _fetch_from(self, peer: str, number: int, block_hash: bytes) -> None:
+        is_again = False
+        try:
+            await self._fetch(peer, number, block_hash)
+        except RequestFailed as error:
+            is_again = any(info.peer == peer for info in self._network.peers())
+            log.info("sync: %s", error)
+        except ConflictsWithFinalized as error:
+            log.info("sync: %s", error)  # no fault: the peer is on a fork that lost, and will learn it
+        except PeerFault as error:
+            log.warning("sync: peer %s sent a bad block: %s", peer, error)
+            self._network.report(peer)
+        except ChainError as error:
+            log.warning("sync: block #%d of peer %s: %s", number, peer, error)
+        finally:
+            del self._fetches[peer]
+            if not is_again and self._heads.get(peer) == (number, block_hash):  # done, or the peer does not have it
+                del self._heads[peer]
+            self._wake.set()
 
     async def _fetch(self, peer: str, number: int, block_hash: bytes) -> None:
         if await self._is_known(block_hash):
@@ -108,11 +140,14 @@ class SyncService:
         while not await self._is_known(wanted):
             count = 1 if not pending else BATCH
             blocks = await self._network.request_blocks(peer, wanted, count, Direction.DESCENDING)
-            if not blocks or len(pending) > 16 * BATCH:
+            if not blocks or len(pending) > MAX_FORK_BLOCKS:
                 return
             for data in blocks:
                 pending.append(data)
-                wanted = Header.decode(data.header or b"").parent_hash
+                header = Header.decode(data.header or b"")
+                if header.number <= self._chain.finalized.number:
+                    raise ConflictsWithFinalized(header.number, self._chain.finalized.number)
+                wanted = header.parent_hash
                 if await self._is_known(wanted):
                     break
         for data in reversed(pending):
