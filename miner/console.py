@@ -39,7 +39,8 @@ class Status:
             else f"units {self.units_submitted}/{self.units_final}"
         )
         return (
-            f"#{self.block} epoch {self.epoch} | {self.activity}{loss} | {format_amount(self.work_rate)}MAC/s | {work} | "
+            f"#{self.block} epoch {self.epoch} | {self.activity}{loss} | "
+            f"{format_amount(self.work_rate)}MAC/s | {work} | "
             f"credits {format_amount(self.credits)}MAC | slots {self.slots}/{self.slots_total} | "
             f"difficulty {format_amount(self.difficulty)}MAC/slot | {self.balance:,.2f} UNIT"
         )

@@ -25,12 +25,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class AbiMismatch(Exception):
-    """The chain gave a value that the generated types do not describe: regenerate with `python -m pallets_abi.generate`."""
+    """The chain gave a value that the generated types do not describe; `python -m pallets_abi.generate` regenerates."""
 
     def __init__(self, expected: object, value: object) -> None:
         self.expected = expected
         self.value = value
-        super().__init__(f"{value!r} is no {expected}; the blob and pallets_abi differ, run python -m pallets_abi.generate")
+        super().__init__(
+            f"{value!r} is no {expected}; the blob and pallets_abi differ, run python -m pallets_abi.generate"
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.metadata.get("name", field.name): to_plain(getattr(value, field.name)) for field in _fields(value)}
+        fields = _fields(value)
+        return {field.metadata.get("name", field.name): to_plain(getattr(value, field.name)) for field in fields}
     if isinstance(value, tuple):
         return tuple(to_plain(item) for item in value)
     if isinstance(value, list):

@@ -72,8 +72,10 @@ class Generator:
 
     def _head(self, title: str) -> str:
         lines = [f'"""{title}', "", f"Generated from the runtime's metadata by `{COMMAND}`; do not edit.", '"""', ""]
-        lines += ["# ruff: noqa: E501, F401, I001 - the texts are those of the chain; every module has the same imports", ""]
-        lines += ["from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import StrEnum"]
+        lines += [
+            "# ruff: noqa: E501, F401, I001 - the texts are those of the chain; every module has the same imports", "",
+            "from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import StrEnum",
+        ]  # fmt: skip
         lines += ["from typing import Any, ClassVar", ""]
         lines += ["from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant"]
         for module, names in sorted(self._imports.items()):
@@ -114,7 +116,8 @@ class Generator:
         shown = f"{value} | None" if item.optional else value
         name = safe_name(to_snake(item.name)).upper()
         key_tuple = "(" + "".join(f"{key}, " for key in keys).rstrip() + ")"
-        text = f'{name}: StorageItem[{shown}] = StorageItem("{pallet}", "{item.name}", {key_tuple}, {value}, {item.optional})'
+        arguments = f'"{pallet}", "{item.name}", {key_tuple}, {value}, {item.optional}'
+        text = f"{name}: StorageItem[{shown}] = StorageItem({arguments})"
         return "\n".join([text, *(line[4:] for line in _docstring(item.docs or (f"{pallet}.{item.name}.",)))])
 
     def _python_type(self, type_id: int) -> str:
@@ -124,7 +127,8 @@ class Generator:
         if info.kind == "compact":
             return self._python_type(info.definition["type"])
         if info.kind == "array":
-            return "Hash" if self._is_u8(info.definition["type"]) else f"list[{self._python_type(info.definition['type'])}]"
+            element = info.definition["type"]
+            return "Hash" if self._is_u8(element) else f"list[{self._python_type(element)}]"
         if info.kind == "sequence":
             inner = info.definition["type"]
             return "bytes" if self._is_u8(inner) else f"list[{self._python_type(inner)}]"
@@ -188,7 +192,7 @@ class Generator:
     def _registry(self) -> str:
         lines = ['"""Every event and call class by its on-chain name.', ""]
         lines += [f"Generated from the runtime's metadata by `{COMMAND}`; do not edit.", '"""', ""]
-        lines += ["# ruff: noqa: I001", "", "from __future__ import annotations", ""]
+        lines += ["# ruff: noqa: F401, I001", "", "from __future__ import annotations", ""]
         names = sorted(to_snake(pallet.name) for pallet in self.metadata.pallets)
         lines += ["from pallets_abi import (", *(f"    {name}," for name in names), ")"]
         lines += ["from pallets_abi.base import Call, Event", ""]

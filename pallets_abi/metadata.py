@@ -1,4 +1,4 @@
-"""Reads what the generator needs out of a runtime's metadata V14: types by id, pallets with calls, events, errors, storage."""
+"""What the generator needs of a runtime's metadata V14: types by id, pallets with calls, events, errors, storage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.exceptions import InvalidScaleTypeValueException, RemainingScaleBytesNotEmptyException
 from scalecodec.type_registry import load_type_registry_preset
+
+DECODE_ERRORS = (
+    KeyError, TypeError, ValueError, IndexError, NotImplementedError,
+    InvalidScaleTypeValueException, RemainingScaleBytesNotEmptyException,
+)  # fmt: skip
+"""What scalecodec raises for bytes that are no metadata."""
 
 
 class MetadataError(Exception):
@@ -106,7 +112,7 @@ def parse_metadata(data: bytes) -> Metadata:
         value = decoded.value[1]["V14"]
         types = {entry["id"]: _type(entry["type"]) for entry in value["types"]["types"]}
         pallets = tuple(_pallet(pallet, types) for pallet in value["pallets"])
-    except (KeyError, TypeError, ValueError, IndexError, NotImplementedError, InvalidScaleTypeValueException, RemainingScaleBytesNotEmptyException) as error:
+    except DECODE_ERRORS as error:
         raise MetadataError(f"not metadata V14: {error}") from error
     return Metadata(types, tuple(sorted(pallets, key=lambda pallet: pallet.index)))
 

@@ -3,7 +3,7 @@
 Generated from the runtime's metadata by `python -m pallets_abi.generate`; do not edit.
 """
 
-# ruff: noqa: I001
+# ruff: noqa: F401, I001
 
 from __future__ import annotations
 
