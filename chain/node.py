@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import time
 from collections.abc import Coroutine
@@ -23,7 +24,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from chain.authoring import AuthoringService
 from chain.blockchain import Blockchain
 from chain.chain_spec import ChainSpec
-from chain.errors import ChainError, Misuse
+from chain.errors import ChainError, HostFault, Misuse
 from chain.events import BestChanged, EventBus
 from chain.grandpa.service import GrandpaService, load_genesis_authorities
 from chain.identity import Ed25519Key, load_node_key
@@ -38,6 +39,7 @@ from chain.network import (
     Role,
     TransactionsReceived,
 )
+from chain.network.errors import BadAddress
 from chain.node_views import NodeNetworkView, NodeProvider
 from chain.open_chain import open_blockchain
 from chain.pool import PoolError, PoolLimits, Transaction, TransactionSource, decode_validity
@@ -107,6 +109,8 @@ class Node:
     async def _start(self) -> None:
         config = self.config
         check_port_is_free(config.p2p_host, config.p2p_port)
+        for address in config.bootnodes:
+            check_bootnode(address)
         config.base_path.mkdir(parents=True, exist_ok=True)
         self.keystore = Keystore(config.base_path / "keystore")
         node_key = load_node_key(config.base_path / "network")
@@ -148,10 +152,11 @@ class Node:
         await asyncio.to_thread(self._thread.close)
 
     async def wait(self) -> None:
-        """Until a service fails; raises its error."""
+        """Until a service fails; raises its error, or `ServiceEnded`."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+            raise ServiceEnded(task.get_name())
 
     async def wait_for_network(self) -> None:
         """Until libp2p listens (`network.listen_addresses` are known)."""
@@ -302,6 +307,16 @@ class Node:
                 self.network.announce_block(event.header.encode(), True)
 
 
+class ServiceEnded(HostFault):
+    """A service that must run for ever returned; `service` names it."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        super().__init__(
+            f"the node's {service} service ended by itself; restart the node and report the log before this"
+        )
+
+
 class P2pPortInUse(Misuse):
     """The libp2p port is taken."""
 
@@ -310,6 +325,15 @@ class P2pPortInUse(Misuse):
         super().__init__(
             f"cannot listen on {host}:{port}: the port is in use; stop the other process or take another --p2p-port"
         )
+
+
+_BOOTNODE = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/[^/]+/tcp/\d{1,5}(/[a-z]+)*/p2p/[1-9A-HJ-NP-Za-km-z]{46,64}")
+
+
+def check_bootnode(address: str) -> None:
+    """Raises `BadAddress` for what is no multiaddress with a peer id; libp2p itself would tell only seconds later."""
+    if not _BOOTNODE.fullmatch(address):
+        raise BadAddress(address)
 
 
 def check_port_is_free(host: str, port: int) -> None:
