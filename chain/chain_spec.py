@@ -66,7 +66,9 @@ class BadSpecField(ChainSpecError):
     def __init__(self, field: str, reason: str) -> None:
         self.field = field
         self.reason = reason
-        super().__init__(f"chain spec field {field}: {reason}")
+        super().__init__(
+            f"chain spec field {field}: {reason}; correct it (aipow-devnet export-spec writes a valid spec)"
+        )
 
 
 class RuntimeBlobMissing(ChainSpecError):

@@ -5,6 +5,7 @@ may be called from any task. A broken connection is made again; an extrinsic tha
 is found by its hash in the blocks, and handed in again when a node that lost its pool comes back.
 
     ChainClientError
+    ├── BadNodeUrl             the text is no ws:// address
     ├── NotConnected           the node does not answer
     ├── RequestRefused         the node answered with a JSON-RPC error (code, message, data)
     │   └── ExtrinsicRefused   … to a submission: bad signature, nonce, fee (code 1010), banned, duplicate …
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
@@ -62,6 +64,14 @@ class NotConnected(ChainClientError):
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
         super().__init__(f"node {url} does not answer ({reason}); is it running, and is --node right?")
+
+
+class BadNodeUrl(ChainClientError):
+    """The text is no address of a node."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"{url!r} is no node address; write --node ws://HOST:PORT, like ws://127.0.0.1:9944")
 
 
 class RequestRefused(ChainClientError):
@@ -120,10 +130,23 @@ class Receipt:
     events: tuple[EventRecord, ...]
 
 
+def check_node_url(url: str) -> None:
+    """Raises `BadNodeUrl` unless it is ws(s):// or http(s):// with a host and, if any, a port that exists."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"ws", "wss", "http", "https"} and parts.hostname and parts.port != 0:
+            return
+    except ValueError:
+        pass
+    raise BadNodeUrl(url)
+
+
 class ChainClient:
     """A connection to a node. `async with ChainClient("ws://127.0.0.1:9944") as chain: …`"""
 
     def __init__(self, url: str) -> None:
+        """Raises `BadNodeUrl`; connects to nothing yet."""
+        check_node_url(url)
         self.url = url
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="chain-client")
         self._substrate: SubstrateInterface | None = None

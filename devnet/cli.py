@@ -33,9 +33,11 @@ def run(
     preset: Preset = "dev",
     chain: Annotated[Path | None, typer.Option(help="Chain spec file (JSON) instead of a preset.")] = None,
     base_path: Annotated[Path | None, typer.Option(help="Data folder; a temporary one by default.")] = None,
-    rpc_port: Annotated[int, typer.Option(help="WebSocket and HTTP port; 0 takes a free one.")] = DEFAULT_RPC_PORT,
-    p2p_port: Annotated[int, typer.Option(help="libp2p port; 0 takes a free one.")] = 0,
-    blob_port: Annotated[int, typer.Option(help="Port of the blob server; 0 takes a free one.")] = 0,
+    rpc_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="WebSocket and HTTP port; 0 takes a free one.")
+    ] = DEFAULT_RPC_PORT,
+    p2p_port: Annotated[int, typer.Option(min=0, max=65535, help="libp2p port; 0 takes a free one.")] = 0,
+    blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     bootnode: Annotated[list[str] | None, typer.Option(help="Multiaddress of a node to join; may be repeated.")] = None,
     rpc_unsafe: Annotated[bool, typer.Option(help="Offer author_insertKey and other unsafe RPC methods.")] = False,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from miner.listen import listen
+
 _GAUGES = {
     "aipow_work_rate_macs": "Multiply-accumulates a second over the last interval",
     "aipow_macs_done": "Multiply-accumulates executed since the start",
@@ -43,15 +45,12 @@ class Metrics:
         return generate_latest(self._registry)
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
-        """Serves /metrics; the port (0 takes a free one). Raises OSError when it is in use."""
+        """Serves /metrics; the port (0 takes a free one). Raises PortInUseError."""
         app = web.Application()
         app.router.add_get("/metrics", self._on_metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound: int = self._runner.addresses[0][1]
-        return bound
+        return await listen(self._runner, host, port, "--metrics-port")
 
     async def stop(self) -> None:
         """Closes the socket."""

@@ -152,7 +152,7 @@ def _parse_keystore(path: Path) -> tuple[dict[str, object], bytes, bytes, tuple[
         n, r, p = int(kdf["n"]), int(kdf["r"]), int(kdf["p"])
         names = (header["version"], kdf["name"], cipher["name"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidKeystore(f"{path}: not a keystore: {error}") from error
+        raise InvalidKeystore(f"{path}: not a keystore: {error}; make one with `aipow account new FILE`") from error
     if names != (1, "scrypt", "chacha20-poly1305"):
         raise InvalidKeystore(f"{path}: unknown version, kdf or cipher {names}")
     if not (2**10 <= n <= SCRYPT_N_MAX and n & (n - 1) == 0 and 1 <= r <= 16 and 1 <= p <= 4):

@@ -34,7 +34,7 @@ class PortInUse(Misuse):
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
         super().__init__(
-            f"cannot listen on {host}:{port}: the port is in use; stop the other process or take another port"
+            f"cannot listen on {host}:{port}: the port is in use; stop the other process or take another --rpc-port"
         )
 
 

@@ -41,6 +41,9 @@ READER_URI = "//Reader"
 
 DEFAULT_NODE = "ws://127.0.0.1:9944"
 
+CONNECT_SECONDS = 5.0
+"""How long a reading command waits for its node."""
+
 PRICE_FACTOR = 2
 """Default price of a unit as a multiple of the chain's floor."""
 
@@ -79,7 +82,7 @@ def post(
     deadline_blocks: Annotated[int, typer.Option(min=1, help="Blocks between claim and submission.")] = 120,
     seed: Annotated[str, typer.Option(help="Text whose hash draws the first weights.")] = "aipow",
     base_path: Annotated[Path | None, typer.Option(help="Folder of the blobs that are served.")] = None,
-    blob_port: Annotated[int, typer.Option(help="Port of the blob server; 0 takes a free one.")] = 0,
+    blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     serve: Annotated[
         bool, typer.Option(help="Go on serving the task's inputs until Ctrl-C: miners fetch them.")
     ] = True,
@@ -296,7 +299,7 @@ def _read(node: str, work: Any, wallet: Wallet | None = None) -> None:
     async def run() -> None:
         link = ChainLink(node, wallet or Wallet.from_uri(READER_URI))
         try:
-            await link.connect(5.0)
+            await link.connect(CONNECT_SECONDS)
             await work(link)
         finally:
             await link.close()

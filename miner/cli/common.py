@@ -38,8 +38,15 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
+def describe(error: BaseException) -> str:
+    """An error's message; one of the operating system with the path first and what to do last."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; give a path that exists and that you may read and write"
+    return str(error) or type(error).__name__
+
+
 def open_wallet(key: str | None, keystore: Path | None) -> Wallet:
-    """The wallet of `--key` or `--keystore`; ends the command when neither or both are given, or it cannot be opened."""
+    """The wallet of `--key` or `--keystore`; ends the command unless one of them is given and can be opened."""
     if (key is None) == (keystore is None):
         fail("give either --key (a secret URI like //Bob, for development) or --keystore FILE", 2)
     try:
@@ -49,8 +56,10 @@ def open_wallet(key: str | None, keystore: Path | None) -> Wallet:
             fail("no keystore given", 2)
         password = os.environ.get(PASSWORD_VARIABLE) or getpass.getpass(f"password of {keystore}: ")
         return load_keystore(keystore, password)
+    except FileNotFoundError:
+        fail(f"there is no keystore {keystore}; make a key with `aipow account new {keystore}`")
     except (WalletError, OSError) as error:
-        fail(str(error))
+        fail(describe(error))
 
 
 def default_base_path(name: str, wallet: Wallet) -> Path:
@@ -63,12 +72,12 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except USER_ERRORS as error:
-        fail(str(error))
+        fail(describe(error))
     except ExceptionGroup as group:
         expected, others = group.split(USER_ERRORS)
         if others is not None or expected is None:
             raise
-        fail("; ".join(str(error) for error in expected.exceptions))
+        fail("; ".join(describe(error) for error in expected.exceptions))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -84,7 +93,7 @@ def run_app(app: typer.Typer) -> NoReturn:
         app()
     except SystemExit as error:
         code = error.code
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - printed whole: a bug of ours
         traceback.print_exc()
         code = 1
     logging.shutdown()

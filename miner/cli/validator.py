@@ -27,10 +27,14 @@ def run(
     bootnode: Annotated[list[str] | None, typer.Option(help="Multiaddress of a node to join; may be repeated.")] = None,
     base_path: Annotated[Path | None, typer.Option(help="Data folder; one for each account by default.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the worker's numeric libraries.")] = 1,
-    rpc_port: Annotated[int, typer.Option(help="RPC port of the embedded node; 0 takes a free one.")] = 0,
-    p2p_port: Annotated[int, typer.Option(help="libp2p port of the embedded node; 0 takes a free one.")] = 0,
-    blob_port: Annotated[int, typer.Option(help="Port of the blob server; 0 takes a free one.")] = 0,
-    metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0 takes a free one.")] = 0,
+    rpc_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="RPC port of the embedded node; 0 takes a free one.")
+    ] = 0,
+    p2p_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="libp2p port of the embedded node; 0 takes a free one.")
+    ] = 0,
+    blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics; 0 takes a free one.")] = 0,
     store_bytes: Annotated[int, typer.Option(min=2**20, help="Bound on the blob store, bytes.")] = DEFAULT_LIMIT_BYTES,
     json: Annotated[bool, typer.Option(help="Log lines as JSON.")] = False,
     verbose: Annotated[bool, typer.Option(help="Log every call.")] = False,

@@ -241,7 +241,10 @@ async def _wait_for_sync(link: ChainLink) -> None:
         if health["peers"] and not health["isSyncing"] and (await link.client.head()).number:
             return
         await asyncio.sleep(POLL_SECONDS)
-    log.warning("no peers with blocks for %.0f s; going on with what this node has", SYNC_SECONDS)
+    log.warning(
+        "no peers with blocks for %.0f s (are they running, is --bootnode right?); going on with what this node has",
+        SYNC_SECONDS,
+    )
 
 
 async def _run_together(*jobs: Coroutine[Any, Any, None]) -> None:

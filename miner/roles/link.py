@@ -41,7 +41,7 @@ class ChainLink:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 if not is_told:
-                    log.info("%s; trying for %.0f s", error, seconds)
+                    log.info("%s Trying again for %.0f s", error, seconds)
                     is_told = True
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
 

@@ -17,6 +17,7 @@ from consensus.commit.merkle import ProofError
 from consensus.commit.state import StateNameError, compute_state_commitment, compute_tensor_opening
 from consensus.commit.tensor import Array, compute_tile_opening
 
+from miner.listen import listen
 from miner.store.address import Address, Kind
 from miner.store.blobs import CHUNK_BYTES, BlobStore
 from miner.store.errors import BlobCorruptError, BlobNotFoundError
@@ -71,20 +72,14 @@ class BlobServer:
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> str:
-        """Listens; returns the URL. Raises OSError when the port is in use."""
+        """Listens; returns the URL. Raises PortInUseError."""
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_refuse_bodies])
         app.router.add_get(f"/{{kind:blob|state|transcript}}/{_ROOT}", self._on_blob)
         app.router.add_get(f"/proof/{_ROOT}/{{name:.+}}", self._on_proof)
         app.router.add_get("/health", self._on_health)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        try:
-            site = web.TCPSite(self._runner, self._host, self._port)
-            await site.start()
-        except OSError:
-            await self.stop()
-            raise
-        self._port = self._runner.addresses[0][1]
+        self._port = await listen(self._runner, self._host, self._port, "--blob-port")
         return self.url
 
     async def stop(self) -> None:
