@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -107,6 +108,35 @@ async def test_a_peer_that_dies_is_noticed_and_found_again(start: Start) -> None
     again = await start(1, port)
     assert (await until(two, PeerConnected)).peer == again.peer_id
     assert len(await two.request_blocks(again.peer_id, 1, 2)) == 2
+
+
+async def peer_process(port: int = 0) -> tuple[asyncio.subprocess.Process, str]:
+    """A peer in a process of its own and its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.chain.network.peer_process", "1", str(port), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 60)
+    return process, line.decode().strip()
+
+
+async def test_a_peer_killed_in_full_talk_is_noticed_and_found_again(start: Start) -> None:
+    process, address = await peer_process()
+    try:
+        two = await start(2, to=(address,))
+        for _ in range(3):  # libp2p leaves a dead connection in its list in one death of three
+            await until(two, PeerConnected)
+            await until(two, BlockAnnounced)
+            two.gossip_grandpa(bytes(300))
+            process.kill()
+            await process.wait()
+            await until(two, PeerDisconnected)
+            process, _ = await peer_process(int(address.split("/")[4]))
+        await until(two, PeerConnected)
+        assert len(await two.request_blocks(address.rpartition("/")[2], 1, 2)) == 2
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_a_peer_of_another_genesis_is_no_peer(start: Start) -> None:
