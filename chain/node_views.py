@@ -25,6 +25,10 @@ class NodeProvider:
         """Header of the last finalised block."""
         return self._chain.finalized
 
+    def leaves(self) -> list[bytes]:
+        """Tips of all forks above the finalised block."""
+        return self._chain.leaves()
+
     def header(self, block_hash: bytes) -> Header | None:
         """Header by hash."""
         return self._chain.header(block_hash)

@@ -54,6 +54,9 @@ class ChainView(Protocol):
     def finalized(self) -> Header:
         """Header of the last finalised block."""
 
+    def leaves(self) -> list[bytes]:
+        """Tips of all forks above the finalised block."""
+
     def header(self, block_hash: bytes) -> Header | None:
         """Header by hash."""
 
@@ -318,13 +321,14 @@ def _walk(chain: ChainView, number: int, state: AuthorityState) -> AuthorityStat
 
 
 def _unfinalized(chain: ChainView) -> list[Header]:
-    """The best chain above the finalised block, oldest first."""
-    found: list[Header] = []
-    header: Header | None = chain.best
-    while header is not None and header.number > chain.finalized.number:
-        found.append(header)
-        header = chain.header(header.parent_hash)
-    return found[::-1]
+    """All blocks above the finalised one, parents first: forks too, our stored vote may be for one of them."""
+    found: dict[bytes, Header] = {}
+    for leaf in [chain.best.hash, *chain.leaves()]:
+        header = chain.header(leaf)
+        while header is not None and header.number > chain.finalized.number and header.hash not in found:
+            found[header.hash] = header
+            header = chain.header(header.parent_hash)
+    return sorted(found.values(), key=lambda one: one.number)
 
 
 def _signed(text: str | None) -> SignedVote | None:

@@ -27,6 +27,10 @@ class Row:
     def __init__(self, headers: list[Header], finalized: int) -> None:
         self._headers, self._by_hash = headers, {header.hash: header for header in headers}
         self.best, self.finalized = headers[-1], headers[finalized]
+        self.forks: list[Header] = []
+
+    def leaves(self) -> list[bytes]:
+        return [header.hash for header in (self.best, *self.forks)]
 
     def header(self, block_hash: bytes) -> Header | None:
         return self._by_hash.get(block_hash)
@@ -123,3 +127,19 @@ async def test_a_restart_begins_with_the_unfinalised_blocks(tmp_path: Path) -> N
             await asyncio.sleep(0.02)
     task.cancel()
     assert finalized[0][0] == chain.best.hash
+
+
+async def test_a_restart_with_a_stored_vote_for_a_fork_goes_on(tmp_path: Path) -> None:
+    chain, finalized = row(2), list[tuple[bytes, bytes]]()
+    fork = child(chain._headers[2], salt=8)
+    chain.forks.append(fork)
+    chain._by_hash[fork.hash] = fork
+    GrandpaFiles(tmp_path).save_votes(Voted(0, 1, signed(KEYS[0], Kind.PREVOTE, chain._headers[2])))
+    grandpa = service(chain, tmp_path, finalized, EventBus())
+    assert fork.hash in grandpa.voter.tree
+    task = asyncio.create_task(grandpa.run())
+    async with asyncio.timeout(9):
+        while not finalized:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    assert finalized[-1][0] == chain.best.hash
