@@ -31,7 +31,7 @@ from devnet.watcher import Watcher
 from miner.wallet import Wallet
 
 POLL_SECONDS = 1.0
-JUDGE_AFTER_WORK_EPOCHS = 3  # schedules earned by work that the shares are judged on
+JUDGE_AFTER_WORK_EPOCHS = 5  # schedules earned by work that the shares are judged on
 
 
 @dataclass(frozen=True)

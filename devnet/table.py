@@ -33,12 +33,14 @@ def make_table(demo: Demo) -> Group:
         return Group(Text(f"{seconds:5.0f} s  {demo.state.phase}"))
     watcher = demo.watcher
     block = watcher.blocks[-1]
-    head = f"{seconds:5.0f} s  {demo.state.phase}  block {block.number}  epoch {watcher.epoch}  author {block.sealer}"
+    names = {account: name for name, account in {**demo.honest, **demo.cheaters}.items()}
+    author = names.get(block.sealer, "operator")
+    head = f"{seconds:5.0f} s  {demo.state.phase}  block {block.number}  epoch {watcher.epoch}  author {author}"
     return Group(Text(head), _miners(demo), Text(_units(demo)), Text(_loss(demo.state.losses)))
 
 
 def _miners(demo: Demo) -> Table:
-    table = Table("miner", "verified MACs", "credits (this epoch)", "share", "slots", "share", "blocks", "balance", "")
+    table = Table("miner", "verified MACs", "share", "credits this epoch", "slots", "share", "blocks", "balance", "")
     watcher = demo.watcher
     total_macs = sum(facts.verified_macs for facts in watcher.accounts.values()) or 1
     schedule = watcher.schedules.get(watcher.epoch, {})
@@ -49,8 +51,8 @@ def _miners(demo: Demo) -> Table:
         slots = schedule.get(account, 0)
         balance = watcher.read("System", "Account", account)["data"]["free"] / PLANCKS_PER_UNIT
         table.add_row(
-            name, f"{facts.verified_macs:,}", f"{watcher.credits[watcher.epoch].get(account, 0):,}",
-            f"{facts.verified_macs / total_macs:.0%}", str(slots), f"{slots / total_slots:.0%}",
+            name, f"{facts.verified_macs:,}", f"{facts.verified_macs / total_macs:.0%}",
+            f"{watcher.credits[watcher.epoch].get(account, 0):,}", str(slots), f"{slots / total_slots:.0%}",
             str(authored[account]), f"{balance:,.0f}", "slashed" if facts.slashed else "",
         )  # fmt: skip
     return table
