@@ -53,6 +53,7 @@ def measure_eager(name: str, steps: int, threads: int) -> dict[str, Any]:
     import torch
 
     from miner.models import get_model, initial_state, load_dataset, load_module
+    from miner.models.evaluation import get_loss
     from miner.trace import Sgd
 
     torch.set_num_threads(threads)
@@ -67,7 +68,7 @@ def measure_eager(name: str, steps: int, threads: int) -> dict[str, Any]:
     def step(k: int) -> None:
         batch = {key: torch.from_numpy(value) for key, value in data.batch(SEED, k).items()}
         optimiser.zero_grad()
-        loss = spec.loss(module, batch)
+        loss = get_loss(spec)(module, batch)
         loss.backward()
         torch.nn.utils.get_total_norm([p.grad for p in module.parameters()])
         optimiser.step()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -77,3 +79,13 @@ class ByteGpt(nn.Module):  # type: ignore[misc]
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
+
+
+def classify(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Mean cross-entropy of classes ``y`` given ``x``."""
+    return functional.cross_entropy(module(batch["x"]), batch["y"])
+
+
+def predict_bytes(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Mean cross-entropy of the next bytes ``targets`` given ``inputs``."""
+    return functional.cross_entropy(module(batch["inputs"]).flatten(0, 1), batch["targets"].flatten())

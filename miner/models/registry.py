@@ -1,26 +1,22 @@
-"""The built-in models by name, and what a submitter does with one: graph, first state, task parts, evaluation."""
+"""The built-in models by name, and what a submitter needs of one: graph, first state, data. Imports no PyTorch."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from consensus.commit.hashing import Hash32
 from consensus.exact import random
 from consensus.graph import Graph
-from torch import Tensor, nn
-from torch.nn import functional
 
 from miner.models.data import Split, load_digits, load_text
-from miner.models.nets import ByteGpt, Mlp
-from miner.trace import AdamW, Optimiser, Sgd, trace_step
-from miner.trace.trace import BUFFER_PREFIX, PARAMETER_PREFIX
+from miner.trace.names import PARAMETER_PREFIX, SCALAR_PREFIX
+from miner.trace.optimisers import AdamW, Optimiser, Sgd
 from miner.work.build import TaskParts
 from miner.work.data import Dataset, make_dataset
 from miner.work.task import DataOrder
@@ -28,9 +24,8 @@ from miner.work.task import DataOrder
 Array = npt.NDArray[Any]
 State = dict[str, Array]
 
-EVALUATION_WINDOWS = 64
-"""Most windows of held-out text that an evaluation reads, spread evenly."""
-
+GRAPHS = Path(__file__).parent / "graphs"
+"""Where the built-in models' graphs lie, canonical JSON."""
 
 class UnknownModel(ValueError):
     """No built-in model has this name."""
@@ -40,19 +35,15 @@ class UnknownModel(ValueError):
         super().__init__(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}")
 
 
-class WrongCheckpoint(ValueError):
-    """A checkpoint does not fit the model."""
-
-
 @dataclass(frozen=True)
 class ModelSpec:
     """A model with all that makes it a task."""
 
     name: str
-    make_module: Callable[[], nn.Module]
-    """A fresh PyTorch module; its own random weights are never used."""
-    loss: Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
-    """Mean loss of a batch."""
+    net: str
+    """Class in `miner.models.nets`."""
+    sizes: tuple[int, ...]
+    """Its arguments: widths of an `Mlp`; width, heads, layers, context of a `ByteGpt`."""
     optimiser: Optimiser
     order: DataOrder
     """How batches are drawn from the train arrays."""
@@ -60,38 +51,14 @@ class ModelSpec:
     """The data set; text models take files."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's quality on held-out data, computed by plain PyTorch in f32."""
-
-    loss: float
-    """Mean cross-entropy in nats."""
-    accuracy: float
-    """Share of predictions whose most likely class is the right one."""
-
-
-def _classify(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    return functional.cross_entropy(module(batch["x"]), batch["y"])
-
-
-def _predict_bytes(module: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    return functional.cross_entropy(module(batch["inputs"]).flatten(0, 1), batch["targets"].flatten())
-
-
 def _mlp(name: str, widths: tuple[int, ...], batch: int, optimiser: Optimiser) -> ModelSpec:
-    order = DataOrder("rows", batch, 0)
-    return ModelSpec(name, lambda: Mlp(widths), _classify, optimiser, order, lambda files: load_digits())
+    return ModelSpec(name, "Mlp", widths, optimiser, DataOrder("rows", batch, 0), lambda files: load_digits())
 
 
-def _gpt(name: str, width: int, heads: int, layers: int, context: int, batch: int, optimiser: Optimiser) -> ModelSpec:
-    return ModelSpec(
-        name,
-        lambda: ByteGpt(width, heads, layers, context),
-        _predict_bytes,
-        optimiser,
-        DataOrder("windows", batch, context),
-        lambda files: load_text(files, context),
-    )
+def _gpt(name: str, sizes: tuple[int, int, int, int], batch: int, optimiser: Optimiser) -> ModelSpec:
+    context = sizes[-1]
+    order = DataOrder("windows", batch, context)
+    return ModelSpec(name, "ByteGpt", sizes, optimiser, order, lambda files: load_text(files, context))
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -99,7 +66,7 @@ MODELS: dict[str, ModelSpec] = {
     for spec in (
         _mlp("digits-mlp", (64, 128, 64, 10), 32, AdamW(1e-3)),
         _mlp("digits-mlp-tiny", (64, 32, 10), 16, Sgd(0.05, momentum=0.9)),
-        _gpt("byte-gpt-tiny", 32, 2, 2, 32, 8, AdamW(3e-3)),
+        _gpt("byte-gpt-tiny", (32, 2, 2, 32), 8, AdamW(3e-3)),
     )
 }
 """The built-in models by name."""
@@ -112,19 +79,15 @@ def get_model(name: str) -> ModelSpec:
     return MODELS[name]
 
 
-def example_batch(spec: ModelSpec) -> dict[str, Tensor]:
-    """A batch of zeros of the form that the model's data order gives."""
-    if spec.order.rule == "windows":
-        shape = (spec.order.batch, spec.order.length)
-        return {name: torch.zeros(shape, dtype=torch.int64) for name in ("inputs", "targets")}
-    return {"x": torch.zeros(spec.order.batch, 64), "y": torch.zeros(spec.order.batch, dtype=torch.int64)}
-
-
 @functools.cache
 def build_task_graph(name: str) -> Graph:
-    """The graph of one training step of a built-in model; traced once a process. Raises `UnknownModel`."""
+    """The committed graph of one training step of a built-in model, read from ``graphs/``; raises `UnknownModel`.
+
+    The files are what `miner.models.evaluation.trace_model` gives (a test traces again and compares), kept so that
+    posting a task needs no PyTorch. `python -m miner.models.evaluation` writes them anew.
+    """
     spec = get_model(name)
-    return trace_step(spec.make_module(), spec.loss, spec.optimiser, example_batch(spec))
+    return Graph.from_bytes((GRAPHS / f"{spec.name}.json").read_bytes())
 
 
 def initial_state(name: str, seed: bytes) -> State:
@@ -142,7 +105,7 @@ def initial_state(name: str, seed: bytes) -> State:
             drawn = random.uniform(key, stream, 0, form.shape)
             state[entry] = (drawn * np.float32(2.0) - np.float32(1.0)) * bound
         else:
-            ones = entry.startswith("scalar/") or (entry.startswith(PARAMETER_PREFIX) and entry.endswith(".weight"))
+            ones = entry.startswith(SCALAR_PREFIX) or (entry.startswith(PARAMETER_PREFIX) and entry.endswith(".weight"))
             state[entry] = np.full(form.shape, 1.0 if ones else 0.0, dtype=np.float32)
     return state
 
@@ -172,47 +135,3 @@ def load_dataset(name: str, files: Sequence[Path] | None = None) -> Dataset:
     """The train data of a built-in model; ``.batch(unit_seed, step)`` draws a step's batch."""
     spec = get_model(name)
     return make_dataset(spec.load_data(files).train, spec.order)
-
-
-def load_module(name: str, state: Mapping[str, Array]) -> nn.Module:
-    """The plain PyTorch model with the parameters (and buffers) of a state or checkpoint.
-
-    Optimiser entries are left aside. Raises `UnknownModel`, `WrongCheckpoint`.
-    """
-    module = get_model(name).make_module()
-    found = {}
-    for entry, array in state.items():
-        for prefix in (PARAMETER_PREFIX, BUFFER_PREFIX):
-            if entry.startswith(prefix):
-                found[entry.removeprefix(prefix)] = torch.from_numpy(np.array(array))
-    try:
-        module.load_state_dict(found)
-    except RuntimeError as error:
-        raise WrongCheckpoint(f"the checkpoint does not fit model {name}: {error}") from error
-    return module.eval()
-
-
-def evaluate(name: str, state: Mapping[str, Array], held_out: Mapping[str, Array] | None = None) -> Evaluation:
-    """Quality of a state on held-out arrays (by default the model's own), in plain PyTorch f32.
-
-    Raises as `load_module`.
-    """
-    spec, module = get_model(name), load_module(name, state)
-    batch = _held_out_batch(spec, spec.load_data(None).held_out if held_out is None else held_out)
-    inputs, targets = (batch["x"], batch["y"]) if "x" in batch else (batch["inputs"], batch["targets"].flatten())
-    with torch.no_grad():
-        logits = module(inputs)
-        logits = logits.reshape(-1, logits.shape[-1])
-        loss = functional.cross_entropy(logits, targets)
-        accuracy = (logits.argmax(dim=-1) == targets).float().mean()
-    return Evaluation(float(loss), float(accuracy))
-
-
-def _held_out_batch(spec: ModelSpec, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
-    if spec.order.rule == "rows":
-        return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    tokens, length = arrays["tokens"].astype(np.int64), spec.order.length
-    count = min(EVALUATION_WINDOWS, len(tokens) // (length + 1))
-    starts = np.linspace(0, len(tokens) - length - 1, count).astype(np.int64)
-    windows = torch.from_numpy(tokens[starts[:, None] + np.arange(length + 1)])
-    return {"inputs": windows[:, :-1], "targets": windows[:, 1:]}

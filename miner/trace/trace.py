@@ -20,14 +20,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miner.trace.emit import Emitter, Value
 from miner.trace.errors import UnsupportedOperator, UntraceableModel
+from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX, SCALAR_PREFIX
 from miner.trace.optimisers import Optimiser
 from miner.trace.rules import RULES, RuleRefusal
 
 Loss = Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
 """A scalar f32 loss from the module and a batch of named tensors."""
-
-PARAMETER_PREFIX, BUFFER_PREFIX = "param/", "buffer/"
-"""Prefixes of parameters' and buffers' names in the state; slots are ``<slot>/<name>``, scalars ``scalar/<name>``."""
 
 _DTYPES = {torch.float32: "f32", torch.int64: "i64", torch.bool: "bool"}
 
@@ -169,10 +167,10 @@ def _source_line(node: fx.Node) -> str:
 def _emit_optimiser(
     e: Emitter, optimiser: Optimiser, parameters: dict[str, Value], gradients: dict[str, Value]
 ) -> None:
-    old = {n: Value(e.builder.input("state", f"scalar/{n}", "f32", ())) for n in optimiser.scalars()}
+    old = {n: Value(e.builder.input("state", SCALAR_PREFIX + n, "f32", ())) for n in optimiser.scalars()}
     scalars = optimiser.advance(e, old)
     for name, value in scalars.items():
-        e.builder.output("state", f"scalar/{name}", value.id)
+        e.builder.output("state", SCALAR_PREFIX + name, value.id)
     for name, parameter in parameters.items():
         shape = e.shape(parameter)
         slots = {s: Value(e.builder.input("state", f"{s}/{name}", "f32", shape)) for s in optimiser.slots()}

@@ -67,7 +67,8 @@ def test_state_continues_from_any_step() -> None:
     """Everything that the next step reads is in the state."""
     name = "digits-mlp"
     whole, _ = run_model(name, 6)
-    executor, data, state = load_executor(build_task_graph(name).to_bytes()), load_dataset(name), initial_state(name, SEED)
+    executor = load_executor(build_task_graph(name).to_bytes())
+    data, state = load_dataset(name), initial_state(name, SEED)
     for step in range(3):
         state = executor.step(state, data.batch(UNIT_SEED, step))[0]
     fresh = load_executor(build_task_graph(name).to_bytes())
@@ -91,7 +92,8 @@ def test_every_state_entry_influences_the_next_state() -> None:
 
 def test_arguments_are_not_changed_and_results_are_not_views() -> None:
     name = "digits-mlp-tiny"
-    executor, state, batch = Executor(build_task_graph(name)), initial_state(name, SEED), load_dataset(name).batch(SEED, 0)
+    executor, state = Executor(build_task_graph(name)), initial_state(name, SEED)
+    batch = load_dataset(name).batch(SEED, 0)
     before = digest(state), digest(batch)
     result = executor.run(state, batch)
     for array in result.state.values():
@@ -103,7 +105,8 @@ def test_arguments_are_not_changed_and_results_are_not_views() -> None:
 
 def test_invalid_inputs() -> None:
     name = "digits-mlp-tiny"
-    executor, state, batch = Executor(build_task_graph(name)), initial_state(name, SEED), load_dataset(name).batch(SEED, 0)
+    executor, state = Executor(build_task_graph(name)), initial_state(name, SEED)
+    batch = load_dataset(name).batch(SEED, 0)
     first = next(iter(state))
     for wrong in (
         {k: v for k, v in state.items() if k != first},
@@ -145,7 +148,8 @@ def test_unknown_backend_is_refused() -> None:
 
 def noise_graph() -> Graph:
     b = GraphBuilder()
-    w, seed, step = b.input("state", "w", "f32", (4,)), b.input("seed", "seed", "u32", (2,)), b.input("step", "step", "i64", ())
+    w, seed = b.input("state", "w", "f32", (4,)), b.input("seed", "seed", "u32", (2,))
+    step = b.input("step", "step", "i64", ())
     noise = b.add("uniform", seed, step, attrs={"stream": 3}, shape=(4,))
     total = b.reduce("sum", b.add("add", w, noise), (0,), False)
     b.output("state", "w", b.add("add", w, noise))

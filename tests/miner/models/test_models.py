@@ -1,5 +1,7 @@
 """The built-in models: data, first states, checkpoints, and that exact training is as good as PyTorch's."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,24 @@ from miner.models import (
     load_digits,
     load_module,
     load_text,
+    trace_model,
 )
+from miner.models.evaluation import get_loss
 from miner.store.tensor_file import decode_tensors, encode_tensors
 
 SEED, UNIT_SEED = bytes(32), bytes([3]) * 32
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_committed_graph_is_what_tracing_gives(name: str) -> None:
+    """When this fails, PyTorch's trace or our rules changed: `python -m miner.models.evaluation`, and say why."""
+    assert trace_model(name).to_bytes() == build_task_graph(name).to_bytes()
+
+
+def test_posting_a_task_needs_no_pytorch() -> None:
+    code = "import sys, miner.models as m; m.build_task_parts('digits-mlp', bytes(32)); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "False"
 
 
 def test_unknown_model_is_refused_with_the_names() -> None:
@@ -110,7 +126,7 @@ def eager_run(name: str, steps: int) -> float:
     for step in range(steps):
         batch = {k: torch.from_numpy(v) for k, v in data.batch(UNIT_SEED, step).items()}
         optimiser.zero_grad()
-        spec.loss(module, batch).backward()
+        get_loss(spec)(module, batch).backward()
         optimiser.step()
     return evaluate(name, {f"param/{n}": p.detach().numpy() for n, p in module.named_parameters()}).loss
 
