@@ -45,7 +45,7 @@ class NetworkConfig:
 
     genesis_hash: 32 bytes, names the protocols; listen_port: TCP, 0 takes a free one; bootnodes: multiaddresses
     `/ip4/…/tcp/…/p2p/…`, kept connected for ever; node_key_seed: 32-byte ed25519 seed (the peer id follows from it);
-    max_peers: connections above this are closed.
+    max_peers: connections above this are closed; client_version: our name, for logs (libp2p's identify has its own).
     """
 
     genesis_hash: bytes
@@ -108,6 +108,7 @@ class NetworkService:
         """Starts the libp2p thread and listens; raises ListenFailed, BadAddress, TimeoutError."""
         ready = self._bridge.open(asyncio.get_running_loop())
         arguments = (self.config, self._bridge)
+        logger.info("network of %s starts", self.config.client_version)
         self._thread = threading.Thread(target=_run_thread, args=arguments, name="libp2p", daemon=True)
         self._thread.start()
         self._peer_id, self._addresses = await asyncio.wait_for(ready, START_TIMEOUT)
