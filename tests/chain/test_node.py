@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 
 from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
+from chain.open_chain import export_spec
 from chain.trie import verify_proof
 from tests.chain.node_process import NodeProcess, wait_until
 
@@ -215,3 +217,18 @@ def test_proofs_and_fees_agree_with_the_state(node: NodeProcess) -> None:
         details = node.rpc("payment_queryFeeDetails", str(extrinsic.data))["result"]["inclusionFee"]
         assert int(by_rpc["partialFee"]) == sum(int(value, 16) for value in details.values())
         assert by_rpc["class"] == "normal"
+
+
+def test_damaged_folder_and_unsound_genesis_are_one_clear_line(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node").start()
+    assert node.stop() == 0
+    for manifest in (tmp_path / "node" / "db").glob("MANIFEST*"):
+        manifest.write_bytes(bytes(100))
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(export_spec("dev", overrides={"verification": {"challengePpm": 1}})))
+    unsound = NodeProcess(tmp_path / "unsound", chain=str(spec))
+    for process, reason in ((node, "is damaged"), (unsound, "cheating pays with these parameters")):
+        done = subprocess.run(process.arguments, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
