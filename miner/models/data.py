@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,12 +41,16 @@ class Split:
 
 
 def load_digits() -> Split:
-    """scikit-learn's handwritten digits (8 × 8 pixels): ``x`` f32 (rows × 64) in [0, 1], ``y`` int64 (rows,)."""
-    from sklearn import datasets
+    """scikit-learn's handwritten digits (8 × 8 pixels): ``x`` f32 (rows × 64) in [0, 1], ``y`` int64 (rows,).
 
-    digits = datasets.load_digits()
-    x = (digits.data / 16.0).astype(np.float32)
-    y = digits.target.astype(np.int64)
+    The file is read without importing scikit-learn, which costs seconds; a test compares with its ``load_digits``.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("scikit-learn, which ships the digits, is not installed")
+    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    x = (table[:, :-1] / 16.0).astype(np.float32)
+    y = table[:, -1].astype(np.int64)
     held_out = np.arange(len(y)) % HELD_OUT_EVERY == 0
     return Split({"x": x[~held_out], "y": y[~held_out]}, {"x": x[held_out], "y": y[held_out]})
 

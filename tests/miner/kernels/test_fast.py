@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from consensus.exact import matmul, movement, sums
 from consensus.exact.errors import NonFiniteState
-from miner.kernels import fast, selftest
+from miner.kernels import fast, selftest, set_blas_threads
 from miner.kernels.errors import SelfTestFailed
 
 F = np.float32
@@ -21,6 +22,17 @@ def test_matmul_bytes(bits: int, shape: tuple[tuple[int, ...], tuple[int, ...]])
     assert fast.matmul(left, right, bits).tobytes() == matmul.matmul(left, right, bits).tobytes()
     swapped = np.swapaxes(right, -1, -2), np.swapaxes(left, -1, -2)
     assert fast.matmul(*swapped, bits).tobytes() == matmul.matmul(*swapped, bits).tobytes()
+
+
+def test_large_matmul_with_two_threads_gives_the_bytes_of_one() -> None:
+    a, b = selftest.adversarial(384, 700, 3), selftest.adversarial(700, 300, 4)
+    found = []
+    for threads in (1, 2):
+        set_blas_threads(threads)
+        assert max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas") == threads
+        found.append(fast.matmul(a, b, 14).tobytes())
+    set_blas_threads(1)
+    assert found[0] == found[1] == matmul.matmul(a, b, 14).tobytes()
 
 
 def test_matmul_never_gives_negative_zero() -> None:
@@ -40,7 +52,8 @@ def test_sum_and_amax_bytes(axes: tuple[int, ...]) -> None:
 
 def test_sums_of_huge_and_subnormal_values() -> None:
     for values in (np.full((2, 9), 3e38, dtype=F), np.full((2, 9), 1e-45, dtype=F), np.zeros((2, 9), dtype=F)):
-        assert fast.reduce_sum(values, (0,)).tobytes() == sums.reduce_sum(values, (0,)).tobytes()
+        with np.errstate(all="ignore"):
+            assert fast.reduce_sum(values, (0,)).tobytes() == sums.reduce_sum(values, (0,)).tobytes()
 
 
 def test_broadcast_views_and_scalars() -> None:

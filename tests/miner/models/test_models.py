@@ -39,9 +39,12 @@ def test_committed_graph_is_what_tracing_gives(name: str) -> None:
 
 
 def test_posting_a_task_needs_no_pytorch() -> None:
-    code = "import sys, miner.models as m; m.build_task_parts('digits-mlp', bytes(32)); print('torch' in sys.modules)"
+    code = (
+        "import sys, miner.models as m; m.build_task_parts('digits-mlp', bytes(32)); "
+        "print('torch' in sys.modules, 'sklearn' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "False False"
 
 
 def test_unknown_model_is_refused_with_the_names() -> None:
@@ -54,6 +57,14 @@ def test_digits_split_is_fixed_and_disjoint() -> None:
     assert split.train["x"].shape == (1437, 64) and split.held_out["x"].shape == (360, 64)
     assert split.train["x"].dtype == np.float32 and 0 <= split.train["x"].min() <= split.train["x"].max() == 1
     assert split.train["y"].dtype == np.int64 and set(split.train["y"]) == set(range(10))
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn import datasets
+
+    digits, split = datasets.load_digits(), load_digits()
+    assert (split.held_out["x"] == digits.data[::5].astype(np.float32) / 16).all()
+    assert (split.held_out["y"] == digits.target[::5]).all()
 
 
 def test_text_of_files_in_order(tmp_path: Path) -> None:
