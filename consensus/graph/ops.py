@@ -2,7 +2,7 @@
 
 op          inputs                attributes           result
 input       —                     name, kind           kind: state | batch | seed | step
-const       —                     bits (hex f32) or value (int)   a scalar
+const       —                     value                a scalar: 8 hex digits (f32) or decimal (i64, bool)
 iota        —                     n                    i64 (n,): 0 … n−1
 add sub mul div                                        of two, broadcast (E1); div: f32 only
 eq ne lt le gt ge                                      bool of two of one dtype (E1)
