@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ from types import TracebackType
 
 STOP_SECONDS = 2.0  # what a process gets after SIGINT before it is killed; the promise to the user is 3 s
 POLL_SECONDS = 0.1
+PORT_RANGE = (15_000, 32_000)  # below Linux's ephemeral ports, which begin at 32,768
+PORT_ATTEMPTS = 100
+_given_ports: set[int] = set()
 
 
 class DevnetError(Exception):
@@ -42,11 +46,23 @@ class WaitTimeout(DevnetError):
 
 
 def find_free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A TCP port on 127.0.0.1 that nobody listens on, given out once.
+
+    From below the range that the system takes ports of outgoing connections from, so that none of them can grab it
+    before its daemon listens. Raises `DevnetError` when `PORT_ATTEMPTS` random ones were all taken.
+    """
+    for _ in range(PORT_ATTEMPTS):
+        port = random.randrange(*PORT_RANGE)
+        if port in _given_ports:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given_ports.add(port)
         return port
+    raise DevnetError(f"found no free port in {PORT_RANGE[0]}..{PORT_RANGE[1]}; end other devnets on this machine")
 
 
 def wait_until(predicate: Callable[[], bool], seconds: float, what: str) -> None:
