@@ -56,8 +56,8 @@ _ONE, _TWO, _HALF = np.float32(1.0), np.float32(2.0), np.float32(0.5)
 def _horner(coefficients: tuple[np.float32, ...], x: Array) -> Array:
     result: Any = np.full(x.shape, coefficients[0], dtype=np.float32)
     for coefficient in coefficients[1:]:
-        result = np.multiply(result, x)
-        result = np.add(result, coefficient)
+        np.multiply(result, x, out=result)
+        np.add(result, coefficient, out=result)
     return np.asarray(result)
 
 

@@ -27,8 +27,8 @@ _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 def _grid_exponent(values: Array, axes: tuple[int, ...] | int, where: str) -> Array:
     """Grid exponents (int32) with reduced axes kept as 1; a biased exponent of 255 is a NaN or an infinity."""
-    magnitude = np.maximum(values.max(axis=axes, keepdims=True), -values.min(axis=axes, keepdims=True))
-    exponent = ((magnitude.view(np.int32) & np.int32(0x7FFFFFFF)) >> np.int32(23)) - np.int32(126)
+    magnitude = values.view(np.int32) & np.int32(0x7FFFFFFF)  # as integers they have the order of the magnitudes
+    exponent = (np.maximum.reduce(magnitude, axis=axes, keepdims=True) >> np.int32(23)) - np.int32(126)
     if exponent.max() > 128:
         raise NonFiniteState(where)
     return np.asarray(np.maximum(exponent, np.int32(MIN_EXPONENT)))
