@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.server
+import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,6 +134,13 @@ def test_keystore_that_is_none(commands: CommandServer, tmp_path: Path, monkeypa
     )
 
 
+def test_the_same_without_the_server(tmp_path: Path) -> None:
+    """One command as a user starts it, so that the forks of the other tests stand for the real thing."""
+    command = [sys.executable, "-m", "miner.cli.miner", "--key", "nonsense", "--base-path", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    check_refusal(Ended(done.returncode, done.stdout, done.stderr), "bad secret URI")
+
+
 # ---- chain
 
 
@@ -148,6 +158,17 @@ def test_unusable_chain(commands: CommandServer, tmp_path: Path, daemon: str, co
 def test_unknown_preset(commands: CommandServer) -> None:
     for arguments in (["--preset", "main"], ["export-spec", "--preset", "main"]):
         check_refusal(commands.run("aipow-devnet", *arguments), "chain spec main", "give a preset (dev, local, test)")
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_genesis_under_which_cheating_pays(commands: CommandServer, tmp_path: Path, daemon: str) -> None:
+    spec = tmp_path / "spec.json"
+    exported = json.loads(commands.run("aipow-devnet", "export-spec").output)
+    exported["genesis"]["runtimeGenesis"]["patch"]["verification"]["challengePpm"] = 1
+    spec.write_text(json.dumps(exported))
+    ended = commands.run(*with_key(daemon), "--chain", spec, "--base-path", tmp_path / "data")
+    check_refusal(ended, "cheating pays")
+    assert not list((tmp_path / "data" / "node").glob("db/*.log")), "no chain was begun"
 
 
 # ---- addresses
