@@ -74,11 +74,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--base-path", type=Path, help="data folder (a temporary one by default)")
     parser.add_argument("--rpc-port", type=int, default=9944, help="WebSocket and HTTP port; 0 takes a free one")
     parser.add_argument("--p2p-port", type=int, default=0, help="libp2p port; 0 takes a free one")
-    parser.add_argument("--bootnode", action="append", default=[], metavar="MULTIADDR")
+    parser.add_argument(
+        "--bootnode", action="append", default=[], metavar="MULTIADDR", help="node to join; may be repeated"
+    )
     parser.add_argument("--dev-key", metavar="URI", help="secret URI of the key to author and vote with, like //Alice")
     parser.add_argument("--rpc-unsafe", action="store_true", help="offer author_insertKey and other unsafe methods")
-    parser.add_argument("--name", default="aipow")
+    parser.add_argument("--name", default="aipow", help="what the node calls itself to its peers")
     parser.add_argument("--export-spec", action="store_true", help="print the chain spec and exit")
     parser.add_argument("--raw", action="store_true", help="with --export-spec: write the genesis entry by entry")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="log more")
     return parser.parse_args(arguments)

@@ -14,7 +14,7 @@ import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
-from miner.cli.common import PASSWORD_VARIABLE, default_base_path, fail, open_wallet, run_app, run_async
+from miner.cli.common import PASSWORD_VARIABLE, default_base_path, describe, fail, open_wallet, run_app, run_async
 from miner.console import format_amount, set_up_logging
 from miner.roles.context import PLANCKS, find_endpoint_of
 from miner.roles.link import ChainLink
@@ -22,7 +22,7 @@ from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
 from miner.store.server import BlobServer
-from miner.wallet import Wallet, save_keystore
+from miner.wallet import Wallet, WalletError, save_keystore
 from miner.work.build import TaskShape, build_task
 from miner.work.task import MAX_STATE_BYTES, TaskSpec, compute_chain_task
 
@@ -268,8 +268,8 @@ def new_account(
     wallet = Wallet.generate()
     try:
         save_keystore(wallet, file, password)
-    except Exception as error:  # noqa: BLE001 - whatever it is, no key was written
-        fail(str(error))
+    except (WalletError, OSError) as error:
+        fail(describe(error))
     typer.echo(
         f"address {wallet.address}\nwords   {wallet.uri}\nWrite the words down; the file {file} needs the password."
     )

@@ -134,6 +134,18 @@ def test_keystore_that_is_none(commands: CommandServer, tmp_path: Path, monkeypa
     )
 
 
+def test_a_key_is_never_overwritten_and_bad_paths_are_told(commands: CommandServer, tmp_path: Path) -> None:
+    password = {"miner.cli.aipow.PASSWORD_VARIABLE": "PATH"}
+    file = tmp_path / "key"
+    made = commands.run("aipow", "account", "new", file, constants=password)
+    assert made.code == 0 and "words" in made.output, made.errors
+    before = file.read_bytes()
+    check_refusal(commands.run("aipow", "account", "new", file, constants=password), str(file), "never overwritten")
+    assert file.read_bytes() == before
+    below = commands.run("aipow", "account", "new", file / "below", constants=password)
+    check_refusal(below, str(file), "give a path")
+
+
 def test_the_same_without_the_server(tmp_path: Path) -> None:
     """One command as a user starts it, so that the forks of the other tests stand for the real thing."""
     command = [sys.executable, "-m", "miner.cli.miner", "--key", "nonsense", "--base-path", str(tmp_path / "data")]
@@ -304,9 +316,7 @@ def test_unknown_option_and_command(commands: CommandServer) -> None:
     check_refusal(commands.run("aipow", "mine"), "No such command", code=2)
 
 
-@pytest.mark.slow
 def test_unknown_model_and_missing_file(commands: CommandServer, tmp_path: Path) -> None:
-    """Slow: these import PyTorch."""
     post = ["aipow", "task", "post", "--key", "//Bob", "--base-path", str(tmp_path)]
     check_refusal(commands.run(*post, "--model", "gpt5"), "no model is called 'gpt5'", "digits-mlp")
     missing = tmp_path / "missing.txt"
