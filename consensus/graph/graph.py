@@ -28,6 +28,8 @@ MAX_NODES = 2**16
 """Most nodes of a graph (= 65,536)."""
 MAX_ELEMENTS = 2**28
 """Most elements of one tensor (= 268,435,456, a GiB of f32)."""
+MAX_TOTAL_ELEMENTS = 2**33
+"""Most elements of all nodes together (= 8,589,934,592): a small file must not ask for unbounded memory."""
 MAX_RANK = 8
 """Most dimensions of a tensor."""
 MAX_BYTES = 2**24
@@ -142,10 +144,14 @@ def validate(nodes: tuple[Node, ...]) -> None:
     """
     if len(nodes) > MAX_NODES:
         raise TooManyNodes(f"{len(nodes):,} nodes, at most {MAX_NODES:,} are allowed")
+    total = 0
     for index, node in enumerate(nodes):
         if node.op not in OPS:
             raise UnknownOp(f"unknown op {node.op!r}; exact/v1 has {', '.join(sorted(OPS))}", index)
         _check_size(index, node)
+        total += prod(node.shape)
+        if total > MAX_TOTAL_ELEMENTS:
+            raise HugeShape(f"more than {MAX_TOTAL_ELEMENTS:,} elements in all nodes together", index)
         if any(not 0 <= i < index for i in node.inputs):
             raise CyclicGraph(f"inputs {node.inputs} are not all earlier nodes", index)
         inputs = [nodes[i] for i in node.inputs]

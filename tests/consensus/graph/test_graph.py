@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from consensus.graph import Graph, GraphBuilder, errors
-from consensus.graph.graph import MAX_ELEMENTS, MAX_NODES, validate
+from consensus.graph.graph import MAX_ELEMENTS, MAX_NODES, MAX_TOTAL_ELEMENTS, validate
 from consensus.graph.node import Node, canonical_json
 
 
@@ -138,6 +138,17 @@ def test_invalid_huge_shape_and_rank() -> None:
         Graph.from_bytes(changed(place, shape=[MAX_ELEMENTS, 2]))
     with pytest.raises(errors.HugeShape):
         Graph.from_bytes(changed(place, shape=[1] * 9))
+
+
+def test_total_size_at_and_over_the_bound() -> None:
+    one = Node("const", (), "f32", (), {"value": "3f800000"})
+    huge = Node("expand", (0,), "f32", (MAX_ELEMENTS,))
+    rest = Node("expand", (0,), "f32", (MAX_ELEMENTS - 1,))
+    most = (one, *[huge] * (MAX_TOTAL_ELEMENTS // MAX_ELEMENTS - 1), rest)
+    with pytest.raises(errors.WrongSignature):  # the sizes pass, the next rule is broken
+        validate(most)
+    with pytest.raises(errors.HugeShape):
+        validate((*most, one))
 
 
 @pytest.mark.parametrize(
