@@ -44,6 +44,9 @@ DEFAULT_NODE = "ws://127.0.0.1:9944"
 CONNECT_SECONDS = 5.0
 """How long a reading command waits for its node."""
 
+POST_SLOTS = 60
+"""How long a posting may take to get into a block: nobody sends it again for the user."""
+
 PRICE_FACTOR = 2
 """Default price of a unit as a multiple of the chain's floor."""
 
@@ -160,7 +163,7 @@ async def _submit_task(
             endpoint=chain_task.endpoint.encode(),
         )  # fmt: skip
     )
-    receipt = await link.submit(call)
+    receipt = await link.submit(call, POST_SLOTS)
     for event in receipt.events:
         if (event.pallet, event.name) == ("Tasks", "TaskPosted"):
             return tasks.TaskPostedEvent.from_attributes(event.attributes).task

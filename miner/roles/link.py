@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from chain.client import ChainClient, ChainClientError, Head, NotConnected, Receipt
+from pallets_abi import block_rights
 from pallets_abi.base import Call, StorageItem, from_plain
 
 from miner.wallet import Wallet
@@ -17,9 +18,21 @@ log = logging.getLogger(__name__)
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""
 
+RECEIPT_SLOTS = 4
+"""Slots after which a call without a block is looked at again (a fork or a nonce race may have made it void)."""
+
 T = TypeVar("T")
 
-__all__ = ["ChainClientError", "ChainLink", "Head", "Receipt"]
+
+class CallUnanswered(TimeoutError):
+    """A call stands in no block yet; it may still get into one, or be void after a fork. Sending again is safe."""
+
+    def __init__(self, call: Call, slots: int) -> None:
+        self.call, self.slots = call, slots
+        super().__init__(f"{call.pallet}.{call.function} is in no block after {slots} slots; sending it again is safe")
+
+
+__all__ = ["CallUnanswered", "ChainClientError", "ChainLink", "Head", "Receipt"]
 
 
 class ChainLink:
@@ -28,6 +41,7 @@ class ChainLink:
     def __init__(self, url: str, wallet: Wallet) -> None:
         self.wallet = wallet
         self.client = ChainClient(url)
+        self._slot_seconds = 0.0
 
     async def connect(self, seconds: float = 60.0) -> None:
         """Waits for the node and reads the runtime's metadata. Raises NotConnected after `seconds`."""
@@ -69,9 +83,19 @@ class ChainLink:
         account = await self.client.query("System", "Account", [self.wallet.address])
         return int(account["data"]["free"])
 
-    async def submit(self, call: Call) -> Receipt:
-        """Signs, sends, waits for the block. Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected."""
-        return await self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
+    async def submit(self, call: Call, slots: int = RECEIPT_SLOTS) -> Receipt:
+        """Signs, sends and waits for the block.
+
+        Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected, and CallUnanswered when no block took it
+        in `slots` slots: roles look at the chain again and send what is still due, long before the call's era ends.
+        """
+        if not self._slot_seconds:
+            self._slot_seconds = (await self.query(block_rights.PARAMS)).slot_duration / 1000
+        sending = self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
+        try:
+            return await asyncio.wait_for(sending, slots * self._slot_seconds)
+        except TimeoutError as error:
+            raise CallUnanswered(call, slots) from error
 
     async def heads(self) -> AsyncIterator[Head]:
         """The newest best block, whenever it is another one; skips what came while the caller was busy; never ends."""

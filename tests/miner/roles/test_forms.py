@@ -1,4 +1,4 @@
-"""What the roles send is, byte for byte, what `consensus` hashes: attestations and openings in the types of the chain."""
+"""What the roles send is, byte for byte, what `consensus` hashes: attestations and openings in chain types."""
 
 from __future__ import annotations
 
