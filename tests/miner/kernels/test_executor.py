@@ -38,7 +38,6 @@ def test_adamw_mlp_same_bytes_as_the_reference() -> None:
     assert run_model("digits-mlp", 100, threads=2)[0] == run_model("digits-mlp", 100, "reference")[0]
 
 
-@pytest.mark.slow
 def test_gpt_same_bytes_over_100_steps_with_1_and_2_threads_and_reference() -> None:
     one, _ = run_model("byte-gpt-tiny", 100, threads=1)
     two, _ = run_model("byte-gpt-tiny", 100, threads=2)
