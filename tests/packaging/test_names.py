@@ -1,7 +1,9 @@
 """The five top-level package names belong to this distribution alone, and the pins are exact."""
 
+import ast
 import importlib.metadata
 import importlib.util
+import sys
 import tomllib
 from pathlib import Path
 
@@ -34,3 +36,28 @@ def test_installed_versions_are_the_pinned_ones() -> None:
     pins = [pin.split(" ; ")[0] for pin in project["tool"]["uv"]["constraint-dependencies"]]
     for name in ("torch", "numpy", "wasmtime", "libp2p", "substrate-interface"):
         assert f"{name}=={importlib.metadata.version(name).split('+')[0]}" in pins
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = {*project["project"]["dependencies"], *project["dependency-groups"]["dev"]}
+    owners = importlib.metadata.packages_distributions()
+    ours = {*PACKAGES, "benchmarks", "tests", *sys.stdlib_module_names}
+    undeclared = set()
+    for folder in (*PACKAGES, "benchmarks", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for module in list_imports(path) - ours:
+                if not {owner.lower().replace("_", "-") for owner in owners.get(module, [])} & declared:
+                    undeclared.add((module, str(path.relative_to(ROOT))))
+    assert undeclared == set()
+
+
+def list_imports(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
