@@ -36,6 +36,9 @@ T = TypeVar("T")
 ERA_PERIOD = 256
 """Blocks an extrinsic stays valid (a power of two, as mortal eras want it)."""
 
+MAX_BIRTH_DEPTH = 32
+"""Blocks below the best one at which an extrinsic's era begins at the earliest, however far finality lags."""
+
 POLL_SECONDS = 0.25
 """Time between two looks at the head while something is waited for."""
 
@@ -470,7 +473,7 @@ def _sign_and_send(
 ) -> _Sent:
     call = substrate.compose_call(pallet, function, dict(params))
     nonce = substrate.rpc_request("system_accountNextIndex", [key.ss58_address])["result"]
-    number = int(substrate.rpc_request("chain_getHeader", [])["result"]["number"], 16)
+    number = _birth_number(substrate)
     era = {"period": ERA_PERIOD, "current": number}
     extrinsic = substrate.create_signed_extrinsic(call, key, era=era, nonce=nonce)
     data = str(extrinsic.data)
@@ -480,6 +483,18 @@ def _sign_and_send(
         refusal = _refusal(error)
         raise ExtrinsicRefused(refusal.code, refusal.message, refusal.data) from error
     return _Sent(data, str(found), number)
+
+
+def _birth_number(substrate: SubstrateInterface) -> int:
+    """The block that a new extrinsic's era begins at: the finalised one, for the era is signed with its hash.
+
+    Born at a best block that loses against a fork, the extrinsic would be void for good, and with it all later nonces.
+    Where finality lags, a block that no fork is expected to reach.
+    """
+    best = int(substrate.rpc_request("chain_getHeader", [])["result"]["number"], 16)
+    final_hash = substrate.rpc_request("chain_getFinalizedHead", [])["result"]
+    final = int(substrate.rpc_request("chain_getHeader", [final_hash])["result"]["number"], 16)
+    return max(final, best - MAX_BIRTH_DEPTH)
 
 
 def _refusal(error: SubstrateRequestException) -> RequestRefused:
