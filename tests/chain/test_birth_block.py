@@ -1,8 +1,9 @@
-"""An extrinsic's era begins at the finalised block, so that no fork voids it; at most MAX_BIRTH_DEPTH below the best."""
+"""An extrinsic's era begins at the finalised block, so that no fork voids it; at most so deep below the best."""
 
 from typing import Any
 
 import pytest
+
 from chain.client import MAX_BIRTH_DEPTH, _birth_number
 
 
