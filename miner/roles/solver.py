@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 """Pause when there is nothing to claim."""
 
+FINALITY_POLL_SECONDS = 0.25
+"""Pause between two looks at whether a claim is final."""
+
 TIDY_HEADS = 10
 """Every so many heads the units that wait are looked at."""
 
@@ -219,8 +222,30 @@ class Solver:
             self._chains.append(chain)
         self._context.counters.activity = f"running {_name(candidate.key)}"
         result = await self._runner.run(job, _ProgressCounter(self._context))
+        if not await self._is_claim_final(job):
+            log.warning("%s: a fork moved our claim, so its seed is another; the work is dropped", _name(candidate.key))
+            await asyncio.to_thread(forget_unit, self._context.store, job)
+            return
         self._start(self._submitting, candidate.key, self._submit(candidate.key, job, result))
         await asyncio.sleep(0)  # the submission takes its nonce before the next claim does
+
+    async def _is_claim_final(self, job: UnitJob) -> bool:
+        """Whether the unit is ours for good with the seed that was executed; waits for the claim's finality.
+
+        The seed holds the parent hash of the claim's block. A fork that takes the claim into another block gives a new
+        seed, and whoever submits the transcript of the old one is slashed as a liar.
+        """
+        key = (job.ref.task, job.ref.unit)
+        while True:
+            unit = await self._book.get_unit(key)
+            claim = unit.assignment
+            if claim is None or unit.state != "Assigned" or unit.attempt != job.ref.attempt:
+                return False
+            if claim.solver != self._context.wallet.address or to_hash(claim.seed) != job.unit_seed:
+                return False
+            if (await self._context.link.client.finalized_head()).number >= claim.assigned_at:
+                return True
+            await asyncio.sleep(FINALITY_POLL_SECONDS)
 
     async def _submit(self, key: UnitKey, job: UnitJob, result: UnitResult) -> None:
         """Hands a unit in; the next one, which may be its child, is claimed meanwhile."""
