@@ -43,7 +43,7 @@ class DemoOptions:
     shards: int = 24
     rounds: int = 8
     segments: int = 4
-    steps: int = 75
+    steps: int = 120
     limit_seconds: float = 210.0
     folder: Path | None = None
     keep: bool = False
