@@ -38,15 +38,16 @@ class NodeProcess:
         ]  # fmt: skip
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
+        self._start = 0  # where the present run's output begins in the log
 
     def start(self) -> NodeProcess:
         """Starts it and waits until it listens."""
         with self.log.open("ab") as log:
-            start = log.tell()
+            self._start = log.tell()
             self.process = subprocess.Popen(
                 self.arguments, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
             )
-        line = wait_until(lambda: self._line("Listening on ", start), START_SECONDS, "node listens")
+        line = wait_until(lambda: self._line("Listening on "), START_SECONDS, "node listens")
         self.url = line.replace("Listening on ", "")
         return self
 
@@ -57,7 +58,7 @@ class NodeProcess:
 
     def bootnode(self) -> str:
         """Its multiaddress, once libp2p listens."""
-        line: str = wait_until(lambda: self._line("Bootnode ", 0), START_SECONDS, "libp2p listens")
+        line: str = wait_until(lambda: self._line("Bootnode "), START_SECONDS, "libp2p listens")
         return line.replace("Bootnode ", "")
 
     def rpc(self, method: str, *params: Any) -> Any:
@@ -84,8 +85,9 @@ class NodeProcess:
         self.process = None
         return code
 
-    def _line(self, start: str, offset: int) -> str | None:
+    def _line(self, start: str) -> str | None:
+        """The newest line that begins so, of the present run alone: a former one's ports are dead."""
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError(f"node ended:\n{self.log.read_text()[-3000:]}")
-        text = self.log.read_bytes()[offset:].decode()
+        text = self.log.read_bytes()[self._start :].decode()
         return next((line for line in reversed(text.splitlines()) if line.startswith(start)), None)
