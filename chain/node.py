@@ -13,6 +13,7 @@ import contextlib
 import logging
 import re
 import socket
+import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -81,6 +82,11 @@ class NodeConfig:
     pool: PoolLimits = field(default_factory=PoolLimits)
 
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while others wait (CPython: 0.005): a block passes the loop, the chain and
+the libp2p thread several times within its slot, beside roles that decode storage."""
+
+
 class Node:
     """One node. After `start` its services run until `stop`, or until one of them fails (`wait` raises its error)."""
 
@@ -108,6 +114,7 @@ class Node:
 
     async def _start(self) -> None:
         config = self.config
+        sys.setswitchinterval(SWITCH_SECONDS)
         check_port_is_free(config.p2p_host, config.p2p_port)
         for address in config.bootnodes:
             check_bootnode(address)
