@@ -1,1 +1,1 @@
-""""""
+"""Benchmarks that anyone can run: `python -m benchmarks.chain`, `.numerics`, `.work`."""

@@ -1,1 +1,1 @@
-""""""
+"""The light Polkadot host: executes the runtime, authors, imports, serves RPC, and talks to peers."""

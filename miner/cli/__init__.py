@@ -1,1 +1,1 @@
-""""""
+"""The command lines `aipow`, `aipow-miner` and `aipow-validator`."""
