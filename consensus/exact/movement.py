@@ -33,7 +33,7 @@ def take_rows(table: Array, index: Array) -> Array:
 
 
 def pick(values: Array, index: Array) -> Array:
-    """One element per row of the last axis: values (… × C), int64 index (… × 1); raises `IndexOutOfRange`."""
+    """J elements of each row of the last axis: values (… × C), int64 index (… × J); raises `IndexOutOfRange`."""
     if index.min() < 0 or index.max() >= values.shape[-1]:
         raise IndexOutOfRange("pick", values.shape[-1])
     return np.take_along_axis(values, index, axis=-1)
@@ -44,3 +44,26 @@ def slice_axis(values: Array, axis: int, start: int, stop: int, step: int) -> Ar
     selection = [slice(None)] * values.ndim
     selection[axis] = slice(start, stop, step)
     return values[tuple(selection)]
+
+
+def pad(
+    values: Array, fill: Array, low: tuple[int, ...], high: tuple[int, ...], interior: tuple[int, ...]
+) -> Array:
+    """``values`` with ``fill`` (a scalar) around and between: per axis ``low`` before, ``high`` after, ``interior``
+    between neighbours (XLA's Pad with amounts ≥ 0)."""
+    steps = [i + 1 for i in interior]
+    shape = [b + (n - 1) * s + 1 + a for n, b, a, s in zip(values.shape, low, high, steps, strict=True)]
+    result = np.full(shape, fill, dtype=values.dtype)
+    places = [slice(b, b + (n - 1) * s + 1, s) for n, b, s in zip(values.shape, low, steps, strict=True)]
+    result[tuple(places)] = values
+    return result
+
+
+def windows(
+    values: Array, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Array:
+    """All windows of the last two axes (… × H × W): result (… × OH × OW × KH × KW) with element
+    (…, y, x, i, j) = values[…, y·stride₀ + i·dilation₀, x·stride₁ + j·dilation₁]. Nothing is padded (see `pad`)."""
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    every = np.lib.stride_tricks.sliding_window_view(values, span, axis=(-2, -1))
+    return every[..., :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]

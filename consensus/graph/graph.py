@@ -22,7 +22,7 @@ from consensus.graph.errors import (
     WrongSignature,
 )
 from consensus.graph.node import DTYPES, Node, canonical_json
-from consensus.graph.ops import OPS, infer
+from consensus.graph.ops import INPUT_KINDS, OPS, OUTPUT_KINDS, infer
 
 MAX_NODES = 2**16
 """Most nodes of a graph (= 65,536)."""
@@ -48,7 +48,11 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """Named inputs and outputs of a step. The new state has the names, dtypes and shapes of the old one."""
+    """Named inputs and outputs of a graph. A training step's new state has the names, dtypes and shapes of the old."""
+
+    purpose: str
+    """``train``: reads and writes state, gives loss and gradient norm; ``evaluate``: a loss and maybe results of a state
+    and a batch; ``infer``: results only."""
 
     state: Mapping[str, TensorSpec]
     """Parameters, optimiser moments and scalars, sorted by name; read and written by the step."""
@@ -56,6 +60,8 @@ class Signature:
     """Tensors of a batch, sorted by name; a first dimension is the batch size."""
     needs_seed: bool
     """Whether the step draws random numbers, so that it needs the unit seed and the step number."""
+    results: Mapping[str, TensorSpec]
+    """Outputs of kind ``result``, sorted by name."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +111,18 @@ class Graph:
 
     def signature(self) -> Signature:
         """The named inputs of the step."""
-        found: dict[str, dict[str, TensorSpec]] = {"state": {}, "batch": {}, "seed": {}, "step": {}}
+        inputs: dict[str, dict[str, TensorSpec]] = {kind: {} for kind in INPUT_KINDS}
+        outputs: dict[str, dict[str, TensorSpec]] = {kind: {} for kind in OUTPUT_KINDS}
         for node in self.nodes:
-            if node.op == "input":
-                found[str(node.attrs["kind"])][str(node.attrs["name"])] = TensorSpec(node.dtype, node.shape)
+            if node.op in ("input", "output"):
+                table = inputs if node.op == "input" else outputs
+                table[str(node.attrs["kind"])][str(node.attrs["name"])] = TensorSpec(node.dtype, node.shape)
         return Signature(
-            dict(sorted(found["state"].items())), dict(sorted(found["batch"].items())), bool(found["seed"])
+            "train" if outputs["state"] else "evaluate" if outputs["loss"] else "infer",
+            dict(sorted(inputs["state"].items())),
+            dict(sorted(inputs["batch"].items())),
+            bool(inputs["seed"]),
+            dict(sorted(outputs["result"].items())),
         )
 
 
@@ -187,12 +199,17 @@ def _check_signature(nodes: tuple[Node, ...]) -> None:
             if key in table:
                 raise WrongSignature(f"two {node.op}s are called {key}", index)
             table[key] = node
-    for kind in ("loss", "grad_norm"):
-        if sum(k == kind for k, _ in outputs) != 1:
-            raise WrongSignature(f"a step has one output of kind {kind}")
+    count = {kind: sum(k == kind for k, _ in outputs) for kind in OUTPUT_KINDS}
     for kind in ("seed", "step"):
         if sum(k == kind for k, _ in inputs) > 1:
-            raise WrongSignature(f"a step has at most one input of kind {kind}")
+            raise WrongSignature(f"a graph has at most one input of kind {kind}")
+    if not count["state"]:
+        if count["grad_norm"] or count["loss"] > 1 or not count["loss"] + count["result"]:
+            raise WrongSignature("a graph without new state has one loss or some results, and no gradient norm")
+        return
+    for kind in ("loss", "grad_norm"):
+        if count[kind] != 1:
+            raise WrongSignature(f"a training step has one output of kind {kind}")
     old = {name: (n.dtype, n.shape) for (kind, name), n in inputs.items() if kind == "state"}
     new = {name: (n.dtype, n.shape) for (kind, name), n in outputs.items() if kind == "state"}
     if not old or old != new:

@@ -40,5 +40,9 @@ class Node:
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys, no blanks, ASCII only."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    """RFC 8785 (JCS) of objects with ASCII keys, strings, lists and integers under 2^53: sorted keys, no blanks, UTF-8.
+
+    Python's encoder escapes what the RFC escapes and nothing else; floats, whose form the RFC prescribes, do not occur.
+    Raises UnicodeEncodeError for a lone surrogate.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -8,7 +8,7 @@ add sub mul div                                        of two, broadcast (E1); d
 eq ne lt le gt ge                                      bool of two of one dtype (E1)
 and or not                                             of bools (E1)
 neg abs sqrt                                           f32 (neg, abs: i64 too) (E1)
-exp log tanh erf                                       f32 (E5)
+exp log tanh erf sin cos                               f32 (E5)
 where       bool, a, b                                 broadcast (E1)
 cast        a                     —                    bool|i64 → f32, bool → i64 (E1)
 sum amax    a                     axes                 reduced axes kept as 1 (E4, E6)
@@ -18,11 +18,13 @@ expand      a                     —                    NumPy broadcast to the 
 transpose   a                     perm                 (E6)
 slice       a                     axis, start, stop, step   (E6)
 concat      a, b, …               axis                 (E6)
+pad         a, scalar             low, high, interior  scalar before, after and between the elements (E6)
+windows     a (…×H×W)             kernel, stride, dilation   all windows, …×OH×OW×KH×KW (E6)
 take_rows   table, i64 index      —                    table[index] (E6)
-pick        a, i64 index (…×1)    —                    one element of the last axis (E6)
+pick        a, i64 index (…×J)    —                    J elements of the last axis (E6)
 add_rows    values N×D, index N   rows                 index add (E4)
 uniform     u32 seed (2,), i64 step ()   stream        f32 in [0, 1) of the node's shape (E7)
-output      a                     name, kind           kind: state | loss | grad_norm
+output      a                     name, kind           kind: state | loss | grad_norm | result
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 """NumPy's dtype for each of ours."""
 
 INPUT_KINDS = ("state", "batch", "seed", "step")
-OUTPUT_KINDS = ("state", "loss", "grad_norm")
+MAX_PAD = 2**20
+"""Largest amount of a pad, kernel, stride or dilation (= 1,048,576): results stay within 64-bit arithmetic."""
+OUTPUT_KINDS = ("state", "loss", "grad_norm", "result")
 
 
 @dataclass(frozen=True)
@@ -210,8 +214,30 @@ def _infer_take_rows(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
 def _infer_pick(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     values, index = inputs
     _need(index.dtype == "i64" and len(values.shape) >= 1, "pick takes values and i64 indices")
-    _need(index.shape == (*values.shape[:-1], 1), f"pick: index {index.shape} for values {values.shape}")
+    fits = len(index.shape) == len(values.shape) and index.shape[:-1] == values.shape[:-1]
+    _need(fits, f"pick: index {index.shape} for values {values.shape}")
     return values.dtype, index.shape
+
+
+def _infer_pad(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
+    a, fill = inputs
+    low, high, interior = (_ints(node, name) for name in ("low", "high", "interior"))
+    _need(fill.shape == () and fill.dtype == a.dtype, f"pad takes a scalar of dtype {a.dtype} to fill with")
+    _need_attr(len(low) == len(high) == len(interior) == len(a.shape), "pad: one amount for each axis")
+    _need_attr(all(0 <= n <= MAX_PAD for n in (*low, *high, *interior)), f"pad: amounts are 0 … {MAX_PAD}")
+    return a.dtype, tuple(b + (n - 1) * (i + 1) + 1 + c for n, b, c, i in zip(a.shape, low, high, interior, strict=True))
+
+
+def _infer_windows(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
+    kernel, stride, dilation = (_ints(node, name) for name in ("kernel", "stride", "dilation"))
+    shape = inputs[0].shape
+    _need(len(shape) >= 2, "windows takes an array of rank ≥ 2")
+    _need_attr(len(kernel) == len(stride) == len(dilation) == 2, "windows: kernel, stride and dilation have two numbers")
+    _need_attr(all(1 <= n <= MAX_PAD for n in (*kernel, *stride, *dilation)), f"windows: numbers are 1 … {MAX_PAD}")
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    _need(all(s <= n for s, n in zip(spans, shape[-2:], strict=True)), f"windows of {spans} in {shape[-2:]}")
+    places = tuple((n - span) // s + 1 for n, span, s in zip(shape[-2:], spans, stride, strict=True))
+    return inputs[0].dtype, (*shape[:-2], *places, *kernel)
 
 
 def _infer_add_rows(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
@@ -286,6 +312,15 @@ def _run_slice(node: Node, values: Sequence[Array]) -> Array:
     return movement.slice_axis(values[0], axis, start, stop, step)
 
 
+def _run_pad(node: Node, values: Sequence[Array]) -> Array:
+    return movement.pad(values[0], values[1], *(_ints(node, name) for name in ("low", "high", "interior")))
+
+
+def _run_windows(node: Node, values: Sequence[Array]) -> Array:
+    kernel, stride, dilation = (_ints(node, name) for name in ("kernel", "stride", "dilation"))
+    return movement.windows(values[0], kernel, stride, dilation)
+
+
 def _table() -> dict[str, Op]:
     one, many = _elements(elementwise.MACS_PER_ELEMENT), _elements(transcendental.MACS_PER_ELEMENT)
 
@@ -317,6 +352,10 @@ def _table() -> dict[str, Op]:
         ),
         "take_rows": Op(2, {}, _infer_take_rows, call(movement.take_rows), _free),
         "pick": Op(2, {}, _infer_pick, call(movement.pick), _free),
+        "pad": Op(2, {"low": "ints", "high": "ints", "interior": "ints"}, _infer_pad, _run_pad, _free),
+        "windows": Op(
+            1, {"kernel": "ints", "stride": "ints", "dilation": "ints"}, _infer_windows, _run_windows, _free
+        ),
         "add_rows": Op(
             2, {"rows": "int"}, _infer_add_rows, lambda n, v: sums.add_rows(v[0], v[1], _int(n, "rows")), terms
         ),
