@@ -1,4 +1,4 @@
-"""E5: exp, log, tanh and erf as fixed programs of single-rounded f32 operations.
+"""E5: exp, log, tanh, erf, sin and cos as fixed programs of single-rounded f32 operations.
 
 Ideas after Cephes (argument reduction with a split constant, short polynomials); the coefficients are our own Chebyshev
 fits, rounded to f32 and given as bit patterns. The order of the operations below is the definition: every line is one
@@ -18,8 +18,8 @@ Array = npt.NDArray[Any]
 MACS_PER_ELEMENT = 16
 """Cost of one transcendental result: about the operations of its program."""
 
-ULP_BOUND = {"exp": 1.5, "log": 1.5, "tanh": 2.0, "erf": 2.0}
-"""Largest error in ulp of the true value; exp: where the result is normal."""
+ULP_BOUND = {"exp": 1.5, "log": 1.5, "tanh": 2.0, "erf": 2.0, "sin": 1.5, "cos": 1.5}
+"""Largest error in ulp of the true value; exp: where the result is normal; sin, cos: for |x| ≤ `ANGLE_MAX`."""
 
 
 def _f32(*patterns: int) -> tuple[np.float32, ...]:
@@ -44,6 +44,16 @@ _ERFC = _f32(
 # ln 2 = _LN2_HIGH + _LN2_LOW; the high part has 10 bits, so that n · _LN2_HIGH is exact for |n| < 2^14
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 (_SQRT_HALF,) = _f32(0x3F3504F3)
+# (sin r / r − 1) / r² in z = r² on |r| ≤ 0.787
+_SIN = _f32(0x3636DCDF, 0xB95009CD, 0x3C088887, 0xBE2AAAAB)
+# (cos r − 1 + r²/2) / r⁴ in z = r² on |r| ≤ 0.787
+_COS = _f32(0x37CDEA18, 0xBAB60965, 0x3D2AAAAA)
+(_TWO_OVER_PI,) = _f32(0x3F22F983)
+# π/2 = the sum of these to 2^-78; the first four have 11 bits each, so that n · part is exact for 0 ≤ n < 2^13
+_HALF_PI = _f32(0x3FC90000, 0x39FDA000, 0x33A22000, 0x2C346000, 0x248D3132)
+
+ANGLE_MAX = np.float32(8192.0)
+"""Largest |x| of sin and cos (= 2^13 = 8,192): over it the result is NaN."""
 
 EXP_MAX = np.float32(88.72283172607422)
 """Largest argument with a finite exp."""
@@ -148,5 +158,58 @@ def erf(x: Array) -> Array:
         return np.asarray(np.where(np.isnan(x), x, result))
 
 
-FUNCTIONS = {"exp": exp, "log": log, "tanh": tanh, "erf": erf}
+def _rotate(x: Array, quarters: np.int32, odd: bool) -> Array:
+    """sin(|x| + quarters · π/2), negated where ``odd`` and x has its sign bit set; NaN where |x| > `ANGLE_MAX` or NaN.
+
+    |x| = n · π/2 + r with |r| < 0.787. The first two products and differences are exact; the errors of the next two
+    differences are caught (in ``lost``) and given back with the last product, so that r has one rounding.
+    """
+    with np.errstate(all="ignore"):
+        x = np.asarray(x, order="C")
+        a = np.abs(x)
+        legal = a <= ANGLE_MAX
+        a = np.where(legal, a, np.float32(0.0))
+        n: Any = np.rint(a * _TWO_OVER_PI)
+        a = a - n * _HALF_PI[0]
+        a = a - n * _HALF_PI[1]
+        third = n * _HALF_PI[2]
+        b = a - third
+        lost = a - b
+        lost = lost - third
+        fourth = n * _HALF_PI[3]
+        c = b - fourth
+        lost_too = b - c
+        lost_too = lost_too - fourth
+        lost = lost + lost_too
+        lost = lost - n * _HALF_PI[4]
+        r = c + lost
+        z = r * r
+        sine = _horner(_SIN, z)
+        sine = sine * z
+        sine = sine * r
+        sine = sine + r
+        cosine = _horner(_COS, z)
+        cosine = cosine * z
+        cosine = cosine * z
+        cosine = cosine - z * _HALF
+        cosine = cosine + _ONE
+        quadrant = n.astype(np.int32) + quarters
+        value = np.where((quadrant & np.int32(1)) == 0, sine, cosine).view(np.int32)
+        sign = (quadrant & np.int32(2)) << np.int32(30)
+        if odd:
+            sign = sign ^ (x.view(np.int32) & np.int32(-(2**31)))
+        return np.asarray(np.where(legal, (value ^ sign).view(np.float32), np.float32(np.nan)))
+
+
+def sin(x: Array) -> Array:
+    """Sine of radians; odd, zeros keep their sign; NaN where |x| > `ANGLE_MAX`, for ±inf and for NaN."""
+    return _rotate(x, np.int32(0), odd=True)
+
+
+def cos(x: Array) -> Array:
+    """Cosine of radians; cos(±0) = 1; NaN where |x| > `ANGLE_MAX`, for ±inf and for NaN."""
+    return _rotate(x, np.int32(1), odd=False)
+
+
+FUNCTIONS = {"exp": exp, "log": log, "tanh": tanh, "erf": erf, "sin": sin, "cos": cos}
 """The programs by op name."""

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from consensus.exact.random import derive_key, uniform
-from consensus.exact.transcendental import EXP_MAX, FUNCTIONS, ULP_BOUND, erf, exp, log, tanh
+from consensus.exact.transcendental import (
+    _HALF_PI,
+    ANGLE_MAX,
+    EXP_MAX,
+    FUNCTIONS,
+    ULP_BOUND,
+    cos,
+    erf,
+    exp,
+    log,
+    sin,
+    tanh,
+)
 
 F = np.float32
 RANGES = {
@@ -16,6 +28,8 @@ RANGES = {
     "log": [(1e-3, 100.0), (0.5, 2.0)],
     "tanh": [(-10.0, 10.0), (-1.0, 1.0)],
     "erf": [(-4.0, 4.0), (-1.2, 1.2)],
+    "sin": [(-8192.0, 8192.0), (-20.0, 20.0), (-1.6, 1.6)],
+    "cos": [(-8192.0, 8192.0), (-20.0, 20.0), (-1.6, 1.6)],
 }
 
 
@@ -40,6 +54,44 @@ def test_error_within_the_ulp_bound(name: str) -> None:
 def test_log_of_all_binades_and_subnormals() -> None:
     xs = np.array([2.0**k for k in range(-149, 128)], dtype=F)
     assert max(ulp_error("log", x, y) for x, y in zip(xs.tolist(), log(xs).tolist(), strict=True)) <= ULP_BOUND["log"]
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_error_stays_within_the_bound_at_multiples_of_a_quarter_turn(name: str) -> None:
+    """The f32 numbers nearest to the zeros, where the reduced argument loses most of its bits, and between them."""
+    with mpmath.workprec(120):
+        for eighths in (0.0, 0.5):
+            near = ((np.arange(0, 5200, 3) + eighths) * (math.pi / 2)).astype(F)
+            xs = np.concatenate([near, np.nextafter(near, F(0)), np.nextafter(near, ANGLE_MAX)])
+            worst = max(ulp_error(name, x, y) for x, y in zip(xs.tolist(), FUNCTIONS[name](xs).tolist(), strict=True))
+            assert worst <= ULP_BOUND[name]
+
+
+def test_parts_of_half_pi_are_what_they_say() -> None:
+    with mpmath.workprec(200):
+        parts = [mpmath.mpf(float(part)) for part in _HALF_PI]
+        assert abs(mpmath.fsum(parts) - mpmath.pi / 2) < mpmath.mpf(2) ** -78
+    assert all((int(part.view(np.uint32)) & 0x1FFF) == 0 for part in _HALF_PI[:4])  # 24 − 13 = 11 bits
+    assert float(ANGLE_MAX) * 2 / math.pi < 2**13
+
+
+def test_special_values_of_sin_and_cos() -> None:
+    over = np.nextafter(ANGLE_MAX, F(np.inf))
+    illegal = np.array([over, -over, np.inf, -np.inf, np.nan], dtype=F)
+    for function in (sin, cos):
+        found = function(illegal)
+        assert (found.view(np.uint32) == 0x7FC00000).all()
+        assert np.isfinite(function(np.array([ANGLE_MAX, -ANGLE_MAX], dtype=F))).all()
+    zeros = sin(np.array([0.0, -0.0], dtype=F))
+    assert zeros.tolist() == [0, 0] and np.signbit(zeros).tolist() == [False, True]
+    assert cos(np.array([0.0, -0.0], dtype=F)).tolist() == [1, 1]
+    tiny = np.array([1e-45, -1e-45, 1e-39], dtype=F)
+    assert sin(tiny).tobytes() == tiny.tobytes()
+
+
+def test_sin_is_odd_and_cos_even() -> None:
+    xs = uniform(derive_key(bytes(32), "symmetry"), 0, 0, (4096,)) * ANGLE_MAX
+    assert sin(-xs).tobytes() == (-sin(xs)).tobytes() and cos(-xs).tobytes() == cos(xs).tobytes()
 
 
 def test_special_values_of_exp() -> None:
@@ -84,6 +136,8 @@ GOLDEN = {
     "exp": "78e9b5e7129c3393",
     "log": "3a340259a85cd39f",
     "tanh": "fdc31001dbbe9517",
+    "sin": "5ae6bef9ac8e3944",
+    "cos": "50f3517317f4de2a",
 }
 
 
