@@ -10,7 +10,7 @@ cost in MACs. The references are the protocol: a faster kernel is right when it 
     E5  transcendental   fixed programs of single-rounded f32 operations
     E6  movement         gathers, scatters by compare, maxima, reshapes
     E7  random           Philox4x32-10
-    E8  errors           NonFiniteState
+    E8  values           which values may stand where, NonFiniteState
 """
 
 VERSION = "exact/v1"

@@ -4,7 +4,8 @@ For a set of f32 with largest magnitude m, let e ≥ −96 be the least exponent
 A value x becomes q = round-half-even(x · 2^(bits−e)), so |q| ≤ 2^bits. The maximum is free of order, hence so is q.
 
 Scaling in f32 is exact enough to be the definition: x · 2^(bits−e) is exact unless it falls under the smallest normal
-number, where it rounds to the integer 0 either way (the factor itself lies within 2^−116 … 2^124).
+number, where it rounds to the integer 0 either way. The factor lies within 2^−127 … 2^124; 2^−127 (one bit, e = 128) is
+subnormal, so that a kernel which builds the factor from its exponent field must treat it apart.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ import numpy.typing as npt
 
 from consensus.exact import elementwise, matmul, movement, random, sums, transcendental
 from consensus.exact.errors import InexactBound
+from consensus.exact.values import check_finite
 from consensus.graph.errors import BadAttributes, GraphError, InexactNode, WrongShape
 from consensus.graph.node import DTYPES, Node
 
@@ -302,6 +303,11 @@ def _infer_output(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     return inputs[0].dtype, inputs[0].shape
 
 
+def _run_output(node: Node, values: Sequence[Array]) -> Array:
+    check_finite(values[0], f"output {node.attrs['kind']} {node.attrs['name']}")
+    return values[0]
+
+
 def _run_uniform(node: Node, values: Sequence[Array]) -> Array:
     seed, step = values
     return random.uniform((int(seed[0]), int(seed[1])), _int(node, "stream"), int(step), node.shape)
@@ -360,7 +366,7 @@ def _table() -> dict[str, Op]:
             2, {"rows": "int"}, _infer_add_rows, lambda n, v: sums.add_rows(v[0], v[1], _int(n, "rows")), terms
         ),
         "uniform": Op(2, {"stream": "int"}, _infer_uniform, _run_uniform, many),
-        "output": Op(1, {"name": "str", "kind": "str"}, _infer_output, lambda n, v: v[0], _free),
+        "output": Op(1, {"name": "str", "kind": "str"}, _infer_output, _run_output, _free),
     }
     for name, function in elementwise.BINARY.items():
         dtypes = ("f32",) if name == "div" else ("f32", "i64")

@@ -35,7 +35,8 @@ def _grid_exponent(values: Array, axes: tuple[int, ...] | int, where: str) -> Ar
 
 
 def _pow2_f32(exponent: Array) -> Array:
-    return ((exponent + np.int32(127)) << np.int32(23)).view(np.float32)
+    """2^exponent in f32; −127, which only a grid of one bit and exponent 128 needs, is subnormal."""
+    return np.ldexp(np.float32(1.0), exponent)
 
 
 def _pow2_f64(exponent: Array) -> Array:
