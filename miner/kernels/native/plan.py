@@ -1,0 +1,197 @@
+"""The plan of a graph: operations in order, C source of their kernels, and where every buffer lies.
+
+Buffers lie in blocks: one arena that lives in the executor, the folded constants, one block for a step's outputs, and one
+for each input tensor. Two buffers share a place in the arena only when no operation needs both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from consensus.graph import Graph
+
+from miner.kernels.native.codegen import BYTES, Argument, Kernel, generate
+from miner.kernels.native.fusion import Gemm, Lowered, fuse_epilogues, lower
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector."""
+ERROR, ARENA, CONSTANTS, OUTPUTS, FIRST_INPUT = 0, 1, 2, 3, 4
+"""Numbers of the blocks; input i of `Plan.inputs` is block `FIRST_INPUT` + i."""
+
+
+@dataclass
+class Operation:
+    """One kernel call or product."""
+
+    kernel: Kernel | None = None
+    gemm: Gemm | None = None
+    epilogue: Kernel | None = None
+
+    def arguments(self) -> list[Argument]:
+        """Addresses in the order of the call, without the epilogue's."""
+        if self.gemm is not None:
+            g = self.gemm
+            return [Argument(r) for r in (g.a, g.a_exponents, g.b, g.b_exponents, g.out)]
+        return self.kernel.arguments if self.kernel is not None else []
+
+    def touches(self) -> list[int]:
+        """Roots read or written."""
+        found = [a.root for a in self.arguments()]
+        return found + ([a.root for a in self.epilogue.arguments] if self.epilogue is not None else [])
+
+    def writes(self) -> list[int]:
+        """Roots written."""
+        found = [self.gemm.out] if self.gemm is not None else list(self.kernel.writes if self.kernel else ())
+        return found + (self.epilogue.writes if self.epilogue is not None else [])
+
+
+@dataclass
+class Plan:
+    """All that a run needs besides the inputs' addresses."""
+
+    operations: list[Operation]
+    sources: dict[str, str]
+    """Name of each distinct kernel to its text."""
+    names: dict[str, str]
+    """Text (with AIPOW_NAME) to name."""
+    places: dict[int, tuple[int, int]]
+    """Root to (block, byte offset)."""
+    inputs: list[tuple[str, str]]
+    """(kind, name) of each input block."""
+    outputs: dict[tuple[str, str], tuple[int, int]]
+    """(kind, name) to (block, byte offset); an input's block for state that is passed on."""
+    constants: bytearray
+    arena_bytes: int
+    output_bytes: int
+    scratch_bytes: int
+    """For one thread."""
+    failures: list[list[tuple[int, str]]]
+    """For each operation: its failure codes, as (root, what); a root under the number of nodes is that node."""
+    element_bytes: dict[int, int]
+    """Root to the bytes of an element."""
+    index_bounds: dict[int, int]
+    """Root of a gather or scatter to the size that its indices must stay below."""
+
+
+def make_plan(graph: Graph) -> Plan:
+    """Lower a graph, generate its kernels, order them and place its buffers."""
+    lowered = lower(graph)
+    fuse_epilogues(lowered)
+    stored = _prune(lowered)
+    operations = _make_operations(lowered, stored)
+    names: dict[str, str] = {}
+    for op in operations:
+        for kernel in (op.kernel, op.epilogue):
+            if kernel is not None:
+                names.setdefault(kernel.source, f"aipow_k{len(names)}")
+    places, inputs, outputs, sizes, constants = _place(operations, lowered)
+    scratch = max((k.scratch for op in operations for k in (op.kernel, op.epilogue) if k is not None), default=0)
+    return Plan(
+        operations, {name: text.replace("AIPOW_NAME", name) for text, name in names.items()}, names, places, inputs,
+        outputs, constants, sizes[0], sizes[1], _align(scratch),
+        [op.kernel.failures if op.kernel is not None else [] for op in operations],
+        {root.id: BYTES[root.dtype] for root in lowered.roots.values()},
+        {m.root: int(str(m.attrs["rows"])) for g in lowered.groups for m in g.members if "rows" in m.attrs},
+    )  # fmt: skip
+
+
+def _prune(lowered: Lowered) -> frozenset[int]:
+    """Drop members that nothing needs; returns the roots that need a buffer."""
+    needed = {view.root for view in lowered.outputs.values()}
+    for group in reversed(lowered.groups):
+        if group.gemm is not None:
+            if group.gemm.out in needed:
+                needed |= set(group.externals())
+            else:
+                group.gemm = None
+            continue
+        kept = []
+        inside: set[int] = set()
+        for member in reversed(group.members):
+            if not {member.root, member.extra} & (needed | inside):
+                continue
+            kept.append(member)
+            inside |= {a.root for a in member.inputs}
+        group.members = kept[::-1]
+        group.made = {m.root: m for m in group.members}
+        needed |= set(group.externals())
+    return frozenset(needed)
+
+
+def _make_operations(lowered: Lowered, stored: frozenset[int]) -> list[Operation]:
+    epilogues = {g.post_of: g for g in lowered.groups if g.post_of is not None and g.members}
+    operations = []
+    for group in lowered.groups:
+        if group.gemm is not None:
+            after = epilogues.get(group.index)
+            kernel = generate(after, lowered, stored)[0] if after is not None else None
+            operations.append(Operation(gemm=group.gemm, epilogue=kernel))
+        elif group.members and group.post_of is None:
+            operations += [Operation(kernel) for kernel in generate(group, lowered, stored)]
+    return operations
+
+
+def _align(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _place(
+    operations: list[Operation], lowered: Lowered
+) -> tuple[
+    dict[int, tuple[int, int]], list[tuple[str, str]], dict[tuple[str, str], tuple[int, int]], tuple[int, int], bytearray
+]:
+    places: dict[int, tuple[int, int]] = {}
+    inputs = []
+    constants = bytearray()
+    for root in lowered.roots.values():
+        if root.source is not None:
+            places[root.id] = (FIRST_INPUT + len(inputs), 0)
+            inputs.append(root.source)
+        elif root.constant is not None:
+            places[root.id] = (CONSTANTS, len(constants))
+            data = root.constant.tobytes()
+            constants += data + bytes(_align(len(data)) - len(data))
+    outputs, end = {}, 0
+    for key, view in sorted(lowered.outputs.items()):
+        if view.root not in places:
+            places[view.root] = (OUTPUTS, end)
+            end += _align(_bytes(lowered, view.root))
+        outputs[key] = places[view.root]
+    arena = _place_arena(operations, lowered, places)
+    return places, inputs, outputs, (arena, end), constants
+
+
+def _bytes(lowered: Lowered, root: int) -> int:
+    return lowered.roots[root].numel * BYTES[lowered.roots[root].dtype]
+
+
+def _place_arena(operations: list[Operation], lowered: Lowered, places: dict[int, tuple[int, int]]) -> int:
+    """Largest buffers first, each at the lowest place that is free while it lives; returns the arena's size."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, op in enumerate(operations):
+        for root in op.touches():
+            if root not in places:
+                first.setdefault(root, number)
+                last[root] = number
+    order = sorted(first, key=lambda r: (-_bytes(lowered, r), first[r]))
+    starts, ends = (np.zeros(len(order), dtype=np.int64) for _ in range(2))
+    births = np.array([first[r] for r in order], dtype=np.int64)
+    deaths = np.array([last[r] for r in order], dtype=np.int64)
+    arena = 0
+    for place, root in enumerate(order):
+        size = _align(_bytes(lowered, root))
+        rivals = np.flatnonzero((births[:place] <= deaths[place]) & (deaths[:place] >= births[place]))
+        offset = 0
+        for rival in rivals[np.argsort(starts[rivals], kind="stable")]:
+            if starts[rival] - offset >= size:
+                break
+            offset = max(offset, int(ends[rival]))
+        starts[place], ends[place] = offset, offset + size
+        places[root] = (ARENA, offset)
+        arena = max(arena, offset + size)
+    return arena
+
+
+__all__ = ["ARENA", "CONSTANTS", "ERROR", "FIRST_INPUT", "OUTPUTS", "Operation", "Plan", "make_plan"]
