@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from consensus.commit.hashing import HASH_BYTES, Hash32, encode_hash, encode_u16
 from consensus.commit.merkle import MerkleProof, compute_proof, compute_root, verify_proof
-from consensus.commit.tensor import Array, TensorForm, compute_form, compute_tensor_root
+from consensus.commit.tensor import Array, TensorForm, TensorRoot, compute_form, compute_tensor_root
 
 MAX_NAME_BYTES = 256
 State = Mapping[str, Array]
@@ -73,18 +73,18 @@ def encode_name(name: str) -> bytes:
     return encoded
 
 
-def compute_state_commitment(state: State) -> StateCommitment:
+def compute_state_commitment(state: State, tensor_root: TensorRoot = compute_tensor_root) -> StateCommitment:
     """Root and entries; raises `StateNameError`, `TensorFormError`."""
     entries = tuple(
-        StateEntry(name, compute_form(state[name]), compute_tensor_root(state[name]))
+        StateEntry(name, compute_form(state[name]), tensor_root(state[name]))
         for name in sorted(state, key=encode_name)
     )
     return StateCommitment(compute_root([entry.encode() for entry in entries]), entries)
 
 
-def compute_state_root(state: State) -> Hash32:
+def compute_state_root(state: State, tensor_root: TensorRoot = compute_tensor_root) -> Hash32:
     """S_k of a state; 32 zero bytes for the empty one."""
-    return compute_state_commitment(state).root
+    return compute_state_commitment(state, tensor_root).root
 
 
 def compute_tensor_opening(commitment: StateCommitment, name: str) -> TensorOpening:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -176,9 +176,15 @@ def compute_tensor_root(tensor: Array) -> Hash32:
     return compute_tensor_root_of_hashes(compute_form(tensor), compute_tile_hashes(tensor))
 
 
-def compute_tile_opening(tensor: Array, tile: int) -> TileOpening:
+TensorRoot = Callable[[Array], Hash32]
+"""How tensor roots are computed: `compute_tensor_root`, or something faster that gives the same and raises the same."""
+TileHashes = Callable[[Array], list[Hash32]]
+"""How leaf hashes are computed: `compute_tile_hashes`, or something faster that gives the same and raises the same."""
+
+
+def compute_tile_opening(tensor: Array, tile: int, tile_hashes: TileHashes = compute_tile_hashes) -> TileOpening:
     """Opening of one tile; raises `ProofError` when there is no such tile."""
-    form, hashes = compute_form(tensor), compute_tile_hashes(tensor)
+    form, hashes = compute_form(tensor), tile_hashes(tensor)
     proof = compute_proof_of_hashes(hashes, tile)
     return TileOpening(form, tile, _compute_tile(tensor, form, tile), proof.siblings)
 

@@ -10,6 +10,7 @@ from consensus.commit.merkle import compute_root
 from consensus.commit.records import SEGMENT_RECORD_BYTES, SegmentRecord
 from consensus.commit.state import compute_state_root
 
+from miner.kernels.native.hashing import get_hasher
 from miner.store.errors import BlobMismatchError, TensorFileError
 from miner.store.tensor_file import decode_tensors
 
@@ -45,7 +46,7 @@ def compute_address(kind: Kind, data: bytes) -> Address:
     if kind is Kind.BLOB:
         return Address(kind, blake2_256(data))
     if kind is Kind.STATE:
-        return Address(kind, compute_state_root(decode_tensors(data)))
+        return Address(kind, compute_state_root(decode_tensors(data), get_hasher().compute_tensor_root))
     if len(data) % SEGMENT_RECORD_BYTES or len(data) > MAX_TRANSCRIPT_BYTES:
         raise TensorFileError(f"a transcript of {len(data)} bytes is not made of {SEGMENT_RECORD_BYTES}-byte records")
     starts = range(0, len(data), SEGMENT_RECORD_BYTES)

@@ -2,7 +2,9 @@
 
 Keys: "m" ‖ kind ‖ root -> size u64 ‖ order u64; "c" ‖ kind ‖ root ‖ number u32 -> a chunk of the bytes;
 "p" ‖ kind ‖ root ‖ label -> nothing (a pin); "r" ‖ name -> a small record of a daemon (journals). A blob and its meta
-are written in one atomic batch: after kill -9 it is there as a whole or not at all.
+are written in one atomic batch: after kill -9 it is there as a whole or not at all. The bytes of a blob above
+`FILE_BYTES` are a file beside (files.py), complete before its meta is written; LevelDB sums the others, a file is
+compared with its address when it is first read after the store was opened.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import plyvel
 from consensus.commit.hashing import Hash32
@@ -22,12 +25,14 @@ from consensus.commit.tensor import Array
 from miner.store.address import Address, Kind, compute_address, decode_transcript, encode_transcript, verify_bytes
 from miner.store.errors import (
     BlobCorruptError,
+    BlobMismatchError,
     BlobNotFoundError,
     BlobTooLargeError,
     CorruptStoreError,
     StoreFullError,
     StoreLockedError,
 )
+from miner.store.files import FILE_BYTES, BlobFiles, sync
 from miner.store.tensor_file import decode_tensors, encode_tensors
 
 CHUNK_BYTES = 2**20  # (= 1,048,576): what a range request reads at least
@@ -40,11 +45,14 @@ _META = struct.Struct("<QQ")
 
 @dataclass
 class _Entry:
-    """What the index remembers of a blob: bytes, last use (a counter), labels of its pins."""
+    """What the index remembers of a blob: bytes, last use (a counter), labels of its pins; whether it is a file that
+    is still to be compared with its address."""
 
     size: int
     order: int
     pins: set[str]
+    is_file: bool = False
+    is_checked: bool = True
 
 
 class BlobStore:
@@ -60,13 +68,14 @@ class BlobStore:
         self._lock = threading.RLock()
         self._index: dict[Address, _Entry] = {}
         self._order = 0
+        self.total_bytes = 0
         self._db = _open(path)
         try:
+            self._files = BlobFiles(path)
             self._load_index()
-        except (plyvel.CorruptionError, plyvel.IOError, struct.error, ValueError, KeyError) as error:
+        except (plyvel.CorruptionError, plyvel.IOError, struct.error, ValueError, KeyError, OSError) as error:
             self._db.close()
             raise CorruptStoreError(path, str(error)) from error
-        self.total_bytes = sum(entry.size for entry in self._index.values())
 
     def __enter__(self) -> BlobStore:
         return self
@@ -98,6 +107,31 @@ class BlobStore:
         verify_bytes(address, data)
         self._put(address, data, pin)
 
+    def adopt(self, address: Address, path: Path, pin: str | None = None) -> None:
+        """Takes over a file of the `spool` folder that one of our own workers wrote; the file is gone afterwards.
+
+        A large one is renamed and compared with its address when it is first read; a small one at once. Raises
+        `BlobMismatchError`, `BlobTooLargeError`, `StoreFullError`.
+        """
+        try:
+            size = path.stat().st_size
+            if size <= FILE_BYTES:
+                self.put_verified(address, path.read_bytes(), pin)
+            else:
+                self._put_file(address, path, size, pin, is_checked=False)
+        finally:
+            path.unlink(missing_ok=True)
+
+    @property
+    def spool(self) -> Path:
+        """Folder in which workers write the files that `adopt` takes."""
+        return self._files.spool
+
+    def get_path(self, address: Address) -> Path | None:
+        """The file of a large blob, as long as it is here; None for one in LevelDB. Raises `BlobNotFoundError`."""
+        with self._lock:
+            return self._files.get_path(address) if self._entry(address).is_file else None
+
     def get(self, address: Address) -> bytes:
         """All bytes; raises `BlobNotFoundError`, `BlobCorruptError`."""
         return self.read(address, 0, self.size(address))
@@ -123,6 +157,8 @@ class BlobStore:
         end = min(start + length, entry.size)
         if end <= start:
             return b""
+        if entry.is_file:
+            return self._read_file(address, entry, start, end)
         first, last = start // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
         data = b"".join(self._chunk(address, number, entry.size) for number in range(first, last + 1))
         return data[start - first * CHUNK_BYTES : end - first * CHUNK_BYTES]
@@ -154,6 +190,17 @@ class BlobStore:
                 self._index[address].pins.discard(label)
             return len(found)
 
+    def release(self, address: Address, label: str) -> None:
+        """Takes a label off one blob and removes the blob when that was its last; harmless when it is not here."""
+        with self._lock:
+            entry = self._index.get(address)
+            if entry is None:
+                return
+            entry.pins.discard(label)
+            self._db.delete(_pin_key(address, label))
+            if not entry.pins:
+                self._remove(address, entry)
+
     def delete(self, address: Address) -> None:
         """Removes a blob, pinned or not; raises `BlobNotFoundError`."""
         with self._lock:
@@ -178,23 +225,62 @@ class BlobStore:
             yield key[1:].decode(), value
 
     def _put(self, address: Address, data: bytes, pin: str | None) -> Hash32:
-        if len(data) > MAX_BLOB_BYTES:
-            raise BlobTooLargeError(address, len(data), MAX_BLOB_BYTES)
+        _verify_size(address, len(data))
+        if len(data) > FILE_BYTES and not self.is_stored(address):
+            path = self._files.write(data)
+            try:
+                self._put_file(address, path, len(data), pin, is_checked=True)
+            finally:
+                path.unlink(missing_ok=True)
+            return address.root
         with self._lock:
             if address not in self._index:
                 self._make_room(address, len(data))
-                self._order += 1
                 with self._db.write_batch(sync=True, transaction=True) as batch:
                     for number, start in enumerate(range(0, len(data), CHUNK_BYTES)):
                         batch.put(_chunk_key(address, number), data[start : start + CHUNK_BYTES])
-                    batch.put(_meta_key(address), _META.pack(len(data), self._order))
-                    if pin is not None:
-                        batch.put(_pin_key(address, pin), b"")
-                self._index[address] = _Entry(len(data), self._order, set() if pin is None else {pin})
-                self.total_bytes += len(data)
+                    self._write_meta(batch, address, len(data), pin)
+                self._add(address, _Entry(len(data), self._order, set() if pin is None else {pin}))
             elif pin is not None:
                 self.pin(address, pin)
         return address.root
+
+    def _put_file(self, address: Address, path: Path, size: int, pin: str | None, is_checked: bool) -> None:
+        """Makes a complete spool file a blob: synced, renamed, then named in LevelDB."""
+        _verify_size(address, size)
+        sync(path)
+        with self._lock:
+            if address not in self._index:
+                self._make_room(address, size)
+                self._files.adopt(path, address)
+                with self._db.write_batch(sync=True, transaction=True) as batch:
+                    self._write_meta(batch, address, size, pin)
+                pins = set() if pin is None else {pin}
+                self._add(address, _Entry(size, self._order, pins, is_file=True, is_checked=is_checked))
+            elif pin is not None:
+                self.pin(address, pin)
+
+    def _write_meta(self, batch: Any, address: Address, size: int, pin: str | None) -> None:
+        self._order += 1
+        batch.put(_meta_key(address), _META.pack(size, self._order))
+        if pin is not None:
+            batch.put(_pin_key(address, pin), b"")
+
+    def _add(self, address: Address, entry: _Entry) -> None:
+        self._index[address] = entry
+        self.total_bytes += entry.size
+
+    def _read_file(self, address: Address, entry: _Entry, start: int, end: int) -> bytes:
+        """A part of a file; the first read since the store was opened compares the whole with the address."""
+        if entry.is_checked:
+            return self._files.read(address, start, end - start)
+        data = self._files.read(address, 0, entry.size)
+        try:
+            verify_bytes(address, data)
+        except BlobMismatchError as error:
+            raise BlobCorruptError(address, f"they belong to {error.found}") from error
+        entry.is_checked = True
+        return data if (start, end) == (0, entry.size) else data[start:end]
 
     def _make_room(self, address: Address, needed: int) -> None:
         """Evicts least recently used blobs without pins; raises `StoreFullError` before it evicts anything in vain."""
@@ -209,11 +295,13 @@ class BlobStore:
 
     def _remove(self, address: Address, entry: _Entry) -> None:
         with self._db.write_batch(sync=True, transaction=True) as batch:
-            for number in range(-(-entry.size // CHUNK_BYTES)):
+            for number in range(0 if entry.is_file else -(-entry.size // CHUNK_BYTES)):
                 batch.delete(_chunk_key(address, number))
             for label in entry.pins:
                 batch.delete(_pin_key(address, label))
             batch.delete(_meta_key(address))
+        if entry.is_file:
+            self._files.remove(address)
         del self._index[address]
         self.total_bytes -= entry.size
 
@@ -241,6 +329,20 @@ class BlobStore:
             entry = self._index.get(_parse_address(key[1:34]))
             if entry is not None:
                 entry.pins.add(key[34:].decode())
+        self.total_bytes = sum(entry.size for entry in self._index.values())
+        self._find_files()
+
+    def _find_files(self) -> None:
+        """Marks the blobs that are files; forgets those whose file is gone or short, and files without a blob."""
+        for address, entry in list(self._index.items()):
+            if entry.size <= FILE_BYTES:
+                continue
+            size = self._files.get_size(address)
+            if size is not None or self._db.get(_chunk_key(address, 0)) is None:
+                entry.is_file, entry.is_checked = True, False
+            if entry.is_file and size != entry.size:
+                self._remove(address, entry)
+        self._files.tidy([address for address, entry in self._index.items() if entry.is_file])
 
 
 def _open(path: Path) -> plyvel.DB:
@@ -253,6 +355,11 @@ def _open(path: Path) -> plyvel.DB:
         raise CorruptStoreError(path, str(error)) from error
     except plyvel.Error as error:
         raise CorruptStoreError(path, str(error)) from error
+
+
+def _verify_size(address: Address, size: int) -> None:
+    if size > MAX_BLOB_BYTES:
+        raise BlobTooLargeError(address, size, MAX_BLOB_BYTES)
 
 
 def _parse_address(raw: bytes) -> Address:

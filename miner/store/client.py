@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,21 +11,32 @@ import aiohttp
 
 from miner.store.address import Address, verify_bytes
 from miner.store.blobs import MAX_BLOB_BYTES, BlobStore
-from miner.store.errors import BadAnswerError, BlobNotFoundError, BlobTooLargeError, EndpointError, UnreachableError
+from miner.store.errors import (
+    BadAnswerError,
+    BlobNotFoundError,
+    BlobTooLargeError,
+    EndpointError,
+    StillPendingError,
+    UnreachableError,
+)
 
 MAX_ENDPOINT_BYTES = 128  # bound of `Endpoints` on chain
+MAX_PENDING_PAUSE = 10.0  # seconds: we ask again no later, whatever Retry-After says
+MIN_PENDING_PAUSE = 0.1
 _READ_BYTES = 2**16  # (= 65,536)
 
 
 @dataclass(frozen=True)
 class FetchPolicy:
-    """Patience of a client: seconds to connect, without a byte and in all; retries; first pause (doubles)."""
+    """Patience of a client: seconds to connect, without a byte and in all; retries; first pause (doubles);
+    `pending_seconds` for a peer that makes a dropped checkpoint again, before the transfer begins."""
 
     connect_seconds: float = 3.0
     idle_seconds: float = 10.0
     total_seconds: float = 300.0
     retries: int = 4
     pause_seconds: float = 0.25
+    pending_seconds: float = 240.0
 
 
 def verify_endpoint(url: str) -> str:
@@ -63,37 +75,56 @@ class BlobClient:
         """Closes the connections."""
         await self._session.close()
 
-    async def fetch(self, endpoint: str, address: Address, max_bytes: int = MAX_BLOB_BYTES) -> bytes:
+    async def fetch(
+        self, endpoint: str, address: Address, max_bytes: int = MAX_BLOB_BYTES, pending_seconds: float | None = None
+    ) -> bytes:
         """The blob's verified bytes.
 
         Raises `BlobNotFoundError` (404), `BlobTooLargeError`, `BlobMismatchError`, `EndpointError`, `BadAnswerError`,
-        `UnreachableError` (no complete answer after all retries). Nothing about the peer is trusted afterwards.
+        `UnreachableError` (no complete answer after all retries), `StillPendingError` (being made again, and not done
+        within `pending_seconds`, the policy's unless given). Nothing about the peer is trusted afterwards.
         """
-        data = await self._download(endpoint, address, max_bytes)
+        data = await self._download(endpoint, address, max_bytes, pending_seconds)
         await asyncio.to_thread(verify_bytes, address, data)
         return data
 
     async def fetch_into(
-        self, store: BlobStore, endpoint: str, address: Address, max_bytes: int = MAX_BLOB_BYTES, pin: str | None = None
+        self,
+        store: BlobStore,
+        endpoint: str,
+        address: Address,
+        max_bytes: int = MAX_BLOB_BYTES,
+        pin: str | None = None,
+        pending_seconds: float | None = None,
     ) -> None:
         """Makes sure that the store has the blob; raises as `fetch` and `BlobStore.put_verified`."""
         if store.is_stored(address):
             if pin is not None:
                 store.pin(address, pin)
             return
-        data = await self._download(endpoint, address, max_bytes)
+        data = await self._download(endpoint, address, max_bytes, pending_seconds)
         await asyncio.to_thread(store.put_verified, address, data, pin)
 
-    async def _download(self, endpoint: str, address: Address, max_bytes: int) -> bytes:
+    async def _download(
+        self, endpoint: str, address: Address, max_bytes: int, pending_seconds: float | None
+    ) -> bytes:
         """The bytes that a peer gives, not verified yet."""
         url = f"{verify_endpoint(endpoint)}/{address}"
-        received = bytearray()
-        try:
-            async with asyncio.timeout(self._policy.total_seconds):
-                await self._fetch_with_retries(url, address, max_bytes, received)
-        except TimeoutError as error:
-            raise UnreachableError(url, f"not complete after {self._policy.total_seconds} s") from error
-        return bytes(received)
+        patience = self._policy.pending_seconds if pending_seconds is None else pending_seconds
+        give_up = asyncio.get_running_loop().time() + patience
+        while True:
+            received = bytearray()
+            try:
+                async with asyncio.timeout(self._policy.total_seconds):
+                    await self._fetch_with_retries(url, address, max_bytes, received)
+                return bytes(received)
+            except _Pending as pending:
+                left = give_up - asyncio.get_running_loop().time()
+                if left <= 0:
+                    raise StillPendingError(url, patience) from None
+                await asyncio.sleep(min(pending.seconds, left))
+            except TimeoutError as error:
+                raise UnreachableError(url, f"not complete after {self._policy.total_seconds} s") from error
 
     async def _fetch_with_retries(self, url: str, address: Address, max_bytes: int, received: bytearray) -> None:
         reason = "no attempt made"
@@ -116,6 +147,8 @@ class BlobClient:
         async with self._session.get(url, headers=headers, allow_redirects=False) as response:
             if response.status == 404:
                 raise BlobNotFoundError(address, url)
+            if response.status == 202:
+                raise _Pending(response.headers.get("Retry-After", ""))
             if response.status in (500, 502, 503, 504):
                 return False
             if response.status == 416 and received:
@@ -132,6 +165,14 @@ class BlobClient:
                 if len(received) > max_bytes:
                     raise BlobTooLargeError(address, len(received), max_bytes)
             return len(received) == total
+
+
+class _Pending(Exception):
+    """A 202: the peer makes the blob again; `seconds` until it is worth asking, within our own bounds."""
+
+    def __init__(self, retry_after: str) -> None:
+        wanted = float(retry_after) if re.fullmatch(r"\d{1,6}", retry_after) else 0.0
+        self.seconds = min(max(wanted, MIN_PENDING_PAUSE), MAX_PENDING_PAUSE)
 
 
 def _compute_total(url: str, response: aiohttp.ClientResponse, offset: int) -> int:

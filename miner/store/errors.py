@@ -9,11 +9,13 @@ StoreError
 │   ├── BlobCorruptError      stored bytes are damaged
 │   ├── BlobMismatchError     bytes are not those of their address
 │   ├── BlobTooLargeError     above a stated limit
-│   └── StoreFullError        no room left that may be freed
+│   ├── StoreFullError        no room left that may be freed
+│   └── RecoveryBusyError     too many blobs are being made again already
 ├── TensorFileError         bytes that are not a safetensors file within bounds
 └── FetchError              a peer's server
     ├── EndpointError         its URL is not acceptable
     ├── UnreachableError      no answer, or none in time, after all retries
+    ├── StillPendingError     it is making the blob again, and our patience is over
     └── BadAnswerError        an answer that breaks HTTP or our contract
 """
 
@@ -99,6 +101,14 @@ class StoreFullError(BlobError):
         self.limit = limit
 
 
+class RecoveryBusyError(BlobError):
+    """So many blobs are being made again that no further request is taken; peers answer 503."""
+
+    def __init__(self, address: object, waiting: int) -> None:
+        super().__init__(address, f"{waiting} others are being made again; ask later")
+        self.waiting = waiting
+
+
 class TensorFileError(StoreError):
     """Bytes that are not a safetensors file within our bounds."""
 
@@ -122,6 +132,14 @@ class EndpointError(FetchError):
 
 class UnreachableError(FetchError):
     """No complete answer after all retries; for a validator this is `Unavailable`."""
+
+
+class StillPendingError(FetchError):
+    """The peer makes a dropped checkpoint again (202) and had not finished after `seconds`; worth another try."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        super().__init__(url, f"still being made again after {seconds:.1f} s; ask again before the deadline")
+        self.seconds = seconds
 
 
 class BadAnswerError(FetchError):

@@ -1,30 +1,39 @@
 """The blob server: what this store holds, over HTTP on loopback unless told otherwise.
 
 GET and HEAD /{blob|state|transcript}/{root}, single byte ranges, strong ETag (the root never changes its bytes);
-GET /proof/{state root}/{tensor name}?tile=N as JSON; GET /health. 404 not here, 413 request with a body, 416 range,
-503 when too many transfers run at once.
+GET /proof/{state root}/{tensor name}?tile=N as JSON; GET /health. 202 with Retry-After: a dropped checkpoint that is
+being made again; 404 not here, 413 request with a body, 416 range, 503 when too many transfers run at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from typing import Any
+from collections import OrderedDict
+from typing import Any, Protocol
 
 from aiohttp import web
 from consensus.commit.hashing import Hash32
 from consensus.commit.merkle import ProofError
-from consensus.commit.state import StateNameError, compute_state_commitment, compute_tensor_opening
+from consensus.commit.state import (
+    StateCommitment,
+    StateNameError,
+    compute_state_commitment,
+    compute_tensor_opening,
+)
 from consensus.commit.tensor import Array, compute_tile_opening
 
+from miner.kernels.native.hashing import get_hasher
 from miner.listen import listen
 from miner.store.address import Address, Kind
 from miner.store.blobs import CHUNK_BYTES, BlobStore
-from miner.store.errors import BlobCorruptError, BlobNotFoundError
+from miner.store.errors import BlobCorruptError, BlobNotFoundError, RecoveryBusyError
 
 MAX_REQUEST_BYTES = 1024  # a GET has no body worth more
 MAX_TRANSFERS = 32
 MAX_PROOFS = 2  # a proof re-hashes a whole tensor
+MAX_COMMITMENTS = 8  # states whose tensor roots are kept for further proofs
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ROOT = "{root:[0-9a-fA-F]{64}}"
 
@@ -54,12 +63,24 @@ def compute_range(header: str | None, size: int) -> tuple[int, int]:
     return start, end - start
 
 
+class Recoverer(Protocol):
+    """What can make blobs again that the store dropped."""
+
+    async def request(self, address: Address) -> float | None:
+        """Begins to make a blob, or goes on; seconds after which it is worth asking again, None for one that it cannot
+        make. Raises `RecoveryBusyError`."""
+
+
 class BlobServer:
     """Serves one store; `await start()`, then `url`; `await stop()`."""
 
-    def __init__(self, store: BlobStore, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Port 0 takes a free one."""
+    def __init__(
+        self, store: BlobStore, host: str = "127.0.0.1", port: int = 0, recoverer: Recoverer | None = None
+    ) -> None:
+        """Port 0 takes a free one. Without a recoverer what is not in the store is 404."""
         self._store = store
+        self._recoverer = recoverer
+        self._commitments: OrderedDict[Hash32, StateCommitment] = OrderedDict()
         self._host, self._port = host, port
         self._transfers = asyncio.Semaphore(MAX_TRANSFERS)
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
@@ -101,11 +122,22 @@ class BlobServer:
                 start, length = compute_range(request.headers.get("Range"), size)
                 return await self._send(request, address, start, length, size)
             except BlobNotFoundError as error:
-                raise web.HTTPNotFound(text=str(error)) from error
+                return await self._recover(address, error)
             except RangeError as error:
                 raise web.HTTPRequestRangeNotSatisfiable(
                     text=str(error), headers={"Content-Range": f"bytes */{error.size}"}
                 ) from error
+
+    async def _recover(self, address: Address, error: BlobNotFoundError) -> web.Response:
+        """202 for a blob that is being made again; raises 404 or 503."""
+        try:
+            seconds = None if self._recoverer is None else await self._recoverer.request(address)
+        except RecoveryBusyError as busy:
+            raise web.HTTPServiceUnavailable(text=str(busy), headers={"Retry-After": "5"}) from busy
+        if seconds is None:
+            raise web.HTTPNotFound(text=str(error)) from error
+        wait = str(max(1, math.ceil(seconds)))
+        return web.Response(status=202, text="being made again; try again", headers={"Retry-After": wait})
 
     async def _send(
         self, request: web.Request, address: Address, start: int, length: int, size: int
@@ -145,18 +177,28 @@ class BlobServer:
         async with self._proofs:
             try:
                 answer = await asyncio.to_thread(self._make_proof, root, request.match_info["name"], tile)
-            except (BlobNotFoundError, StateNameError, ProofError) as error:
+            except BlobNotFoundError as error:
+                return await self._recover(Address(Kind.STATE, root), error)
+            except (StateNameError, ProofError) as error:
                 raise web.HTTPNotFound(text=str(error)) from error
         return web.json_response(answer)
 
     def _make_proof(self, root: Hash32, name: str, tile: str | None) -> dict[str, Any]:
+        """Runs in a thread; the tensor roots of a state are computed for its first proof only."""
         state = self._store.get_state(root)
-        return make_proof_document(state, name, None if tile is None else int(tile))
+        commitment = self._commitments.get(root)
+        if commitment is None:
+            commitment = compute_state_commitment(state, get_hasher().compute_tensor_root)
+            self._commitments[root] = commitment
+            while len(self._commitments) > MAX_COMMITMENTS:
+                self._commitments.popitem(last=False)
+        return make_proof_document(commitment, state, name, None if tile is None else int(tile))
 
 
-def make_proof_document(state: dict[str, Array], name: str, tile: int | None) -> dict[str, Any]:
+def make_proof_document(
+    commitment: StateCommitment, state: dict[str, Array], name: str, tile: int | None
+) -> dict[str, Any]:
     """JSON form of a tensor's opening in a state and, when asked, of one of its tiles; hex without 0x."""
-    commitment = compute_state_commitment(state)
     opening = compute_tensor_opening(commitment, name)
     entry = commitment.entries[opening.proof.index]
     document: dict[str, Any] = {
@@ -169,7 +211,7 @@ def make_proof_document(state: dict[str, Array], name: str, tile: int | None) ->
         "siblings": [sibling.hex() for sibling in opening.proof.siblings],
     }
     if tile is not None:
-        opened = compute_tile_opening(state[name], tile)
+        opened = compute_tile_opening(state[name], tile, get_hasher().compute_tile_hashes)
         siblings = [sibling.hex() for sibling in opened.siblings]
         document["tile"] = {"index": tile, "data": opened.data.hex(), "siblings": siblings}
     return document

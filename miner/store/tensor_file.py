@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from consensus.commit.state import State, StateNameError, encode_name
@@ -39,6 +39,18 @@ class TensorSlot:
 
 def encode_tensors(state: State) -> bytes:
     """Canonical safetensors bytes; raises `TensorFormError`, `StateNameError`, `TensorFileError` when above bounds."""
+    head, names = _encode_head(state)
+    return b"".join([head, *(_get_bytes(state[name]) for name in names)])
+
+
+def write_tensors(file: BinaryIO, state: State) -> int:
+    """Writes the bytes of `encode_tensors` without a copy of the whole; returns their number. Raises as it does."""
+    head, names = _encode_head(state)
+    return file.write(head) + sum(file.write(_get_bytes(state[name])) for name in names)
+
+
+def _encode_head(state: State) -> tuple[bytes, list[str]]:
+    """Header length and header, and the names in the order of their data."""
     header: dict[str, Any] = {}
     offset = 0
     names = sorted(state, key=encode_name)
@@ -51,9 +63,13 @@ def encode_tensors(state: State) -> bytes:
     encoded += b" " * (-len(encoded) % _ALIGNMENT)
     if len(encoded) > MAX_HEADER_BYTES or len(names) > MAX_TENSORS or offset > MAX_FILE_BYTES:
         raise TensorFileError(f"{len(names)} tensors of {offset} bytes are above the bounds")
-    parts = [len(encoded).to_bytes(8, "little"), encoded]
-    parts += [np.ascontiguousarray(state[name], compute_form(state[name]).numpy_dtype).tobytes() for name in names]
-    return b"".join(parts)
+    return len(encoded).to_bytes(8, "little") + encoded, names
+
+
+def _get_bytes(tensor: Array) -> memoryview:
+    """A tensor's little-endian bytes in row-major order, without a copy where it lies so already."""
+    ordered = np.ascontiguousarray(tensor, compute_form(tensor).numpy_dtype)
+    return ordered.reshape(-1).view(np.uint8).data
 
 
 def parse_header(data: bytes | memoryview, max_bytes: int = MAX_FILE_BYTES) -> dict[str, TensorSlot]:

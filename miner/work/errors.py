@@ -5,6 +5,7 @@ WorkError
 ├── DatasetError             a data set does not fit its task
 ├── JobError                 a job cannot run as asked
 │   └── JournalError           what a killed run left behind is not usable
+├── RecoveryError           a dropped checkpoint cannot be made again
 └── WorkerError              the worker process
     ├── WorkerCrashedError     it ended in the middle of a job
     └── WorkerFailedError      the job raised in there; carries that error's class name
@@ -44,6 +45,15 @@ class JobError(WorkError):
 
 class JournalError(JobError):
     """A journal in the store cannot be resumed; delete its record to begin the unit anew."""
+
+
+class RecoveryError(WorkError):
+    """A dropped checkpoint does not come out of a re-execution."""
+
+    def __init__(self, root: bytes, reason: str) -> None:
+        super().__init__(f"state {root.hex()} cannot be made again: {reason}; run aipow-miner selftest")
+        self.root = root
+        self.reason = reason
 
 
 class WorkerError(WorkError):

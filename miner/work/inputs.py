@@ -48,19 +48,35 @@ async def fetch_task(client: BlobClient, store: BlobStore, chain_task: ChainTask
     return TaskInputs(spec, graph, dataset)
 
 
+def load_task_inputs(store: BlobStore, spec_hash: Hash32) -> TaskInputs:
+    """Inputs of a task that were fetched (and so checked) before; raises `BlobNotFoundError`, `BlobCorruptError`."""
+    spec = parse_task_spec(store.get_blob(spec_hash))
+    return TaskInputs(spec, store.get_blob(spec.graph.root), store.get_blob(spec.dataset.root))
+
+
 async def fetch_evaluation(client: BlobClient, store: BlobStore, endpoint: str, inputs: TaskInputs) -> bytes:
     """The held-out data of a task; raises as `fetch_task`."""
     return await _fetch_exactly(client, store, endpoint, inputs.spec.evaluation, "evaluation", None)
 
 
 async def fetch_state(
-    client: BlobClient, store: BlobStore, endpoints: list[str], root: Hash32, max_bytes: int, pin: str | None = None
+    client: BlobClient,
+    store: BlobStore,
+    endpoints: list[str],
+    root: Hash32,
+    max_bytes: int,
+    pin: str | None = None,
+    pending_seconds: float | None = None,
 ) -> None:
-    """Makes sure that the store has a state, trying the endpoints in turn; raises the last one's error."""
+    """Makes sure that the store has a state, trying the endpoints in turn; raises the last one's error.
+
+    `pending_seconds`: patience with a holder that makes the state again, the client's own unless given.
+    """
     address = Address(Kind.STATE, root)
     for number, endpoint in enumerate(endpoints, start=1):
         try:
-            await client.fetch_into(store, endpoint, address, min(max_bytes, MAX_STATE_BYTES), pin)
+            limit = min(max_bytes, MAX_STATE_BYTES)
+            await client.fetch_into(store, endpoint, address, limit, pin, pending_seconds)
             return
         except StoreError:
             if number == len(endpoints):
@@ -75,14 +91,21 @@ async def fetch_transcript(client: BlobClient, store: BlobStore, endpoint: str, 
 
 
 async def fetch_segment_start(
-    client: BlobClient, store: BlobStore, endpoint: str, committed: CommittedSegment, inputs: TaskInputs
+    client: BlobClient,
+    store: BlobStore,
+    endpoint: str,
+    committed: CommittedSegment,
+    inputs: TaskInputs,
+    pending_seconds: float | None = None,
 ) -> bytes:
     """The safetensors bytes of the state in which a segment had to start; raises the errors of `BlobClient`.
 
-    What a validator cannot fetch here is `Unavailable`.
+    What a validator cannot fetch here is `Unavailable`. `pending_seconds` as in `fetch_state`.
     """
     root = compute_expected_start_root(committed)
-    await fetch_state(client, store, [endpoint], root, compute_state_limit(inputs))
+    await fetch_state(
+        client, store, [endpoint], root, compute_state_limit(inputs), pending_seconds=pending_seconds
+    )
     return store.get(Address(Kind.STATE, root))
 
 

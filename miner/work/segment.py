@@ -28,6 +28,7 @@ from consensus.exact.errors import NonFiniteState
 from consensus.exact.random import derive_key
 from consensus.protocol.attestation import SegmentClaim
 
+from miner.kernels.native.hashing import get_hasher
 from miner.work.errors import JobError
 
 STEP_PURPOSE = "step/v1"  # of the key that a graph's own random numbers come from
@@ -85,6 +86,26 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class SegmentExecution:
+    """The steps of a segment before anything is committed; `end_state` is the next segment's start."""
+
+    index: int
+    first_step_record: Hash32
+    last_step_record: Hash32
+    witness: Hash32
+    losses: tuple[float, ...]
+    grad_norms: tuple[float, ...]
+    end_state: dict[str, Array]
+
+    def commit(self, start_root: Hash32, end_root: Hash32) -> SegmentResult:
+        """The result, given the roots of the states before and after."""
+        return SegmentResult(
+            self.index, start_root, end_root, self.first_step_record, self.last_step_record, self.witness,
+            self.losses, self.grad_norms, self.end_state,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class SegmentResult:
     """What an execution yields; `end_state` is the next segment's start."""
 
@@ -111,21 +132,20 @@ def compute_previous_record(unit_seed: bytes, records: list[SegmentRecord], inde
     return records[index - 1].last_step_record if index else compute_unit_start_record(unit_seed, start_root)
 
 
-def run_segment(
+def execute_segment(
     executor: StepExecutor,
     batches: BatchSource,
     start_state: State,
     job: SegmentJob,
     pace: Pace | None = None,
     on_step: ProgressCallback | None = None,
-    start_root: Hash32 | None = None,
-) -> SegmentResult:
-    """Executes a segment; raises `NonFiniteState` and whatever the executor raises.
+) -> SegmentExecution:
+    """Executes a segment's steps; raises `NonFiniteState` and whatever the executor raises.
 
-    `start_root` saves a hashing when the caller has just computed the start state's root.
+    The end state is not looked at: whoever commits to it must refuse a tensor that is not finite.
     """
     pace = pace or Pace()
-    start_root = start_root or compute_state_root(start_state)
+    tensor_root = get_hasher().compute_tensor_root
     state: dict[str, Array] = dict(start_state)
     outcomes: list[StepOutcome] = []
     first = record = job.previous_record
@@ -139,24 +159,42 @@ def run_segment(
             state, outcome = _run_step(executor, state, batch, key, step)
         else:
             outcome = _make_up_outcome(outcomes)
-        record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch), outcome)
+        record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch, tensor_root), outcome)
         first = record if position == 0 else first
         outcomes.append(outcome)
         if on_step is not None:
             on_step(position + 1, outcome.loss)
         if pace.throttle < 1.0:
             time.sleep((time.monotonic() - started) * (1.0 / pace.throttle - 1.0))
-    verify_finite(state)
-    return SegmentResult(
-        job.index, start_root, compute_state_root(state), first, record, compute_witness(outcomes),
-        tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes), state,
-    )  # fmt: skip
+    losses, grad_norms = tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes)
+    return SegmentExecution(job.index, first, record, compute_witness(outcomes), losses, grad_norms, state)
+
+
+def run_segment(
+    executor: StepExecutor,
+    batches: BatchSource,
+    start_state: State,
+    job: SegmentJob,
+    pace: Pace | None = None,
+    on_step: ProgressCallback | None = None,
+    start_root: Hash32 | None = None,
+) -> SegmentResult:
+    """Executes a segment, then commits to its end; raises `NonFiniteState` and the executor's errors.
+
+    `start_root` saves a hashing when the caller has just computed the start state's root.
+    """
+    tensor_root = get_hasher().compute_tensor_root
+    start_root = start_root or compute_state_root(start_state, tensor_root)
+    execution = execute_segment(executor, batches, start_state, job, pace, on_step)
+    verify_finite(execution.end_state)
+    return execution.commit(start_root, compute_state_root(execution.end_state, tensor_root))
 
 
 def verify_finite(state: State) -> None:
     """Raises `NonFiniteState` when a tensor that is about to be committed holds a NaN or an infinity (rule E8)."""
+    hasher = get_hasher()
     for name, tensor in state.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        if not hasher.is_finite(tensor):
             raise NonFiniteState(f"state tensor {name}")
 
 
@@ -219,7 +257,7 @@ def replay_segment(
         raise JobError(f"segment {committed.index} is not one of {len(committed.records)}")
     record = committed.records[committed.index]
     expected = compute_expected_start_root(committed)
-    if compute_state_root(start_state) != expected:
+    if compute_state_root(start_state, get_hasher().compute_tensor_root) != expected:
         return ReplayReport(False, False, False, None, time.monotonic() - started, "start state has another root")
     previous = compute_previous_record(committed.unit_seed, list(committed.records), committed.index, expected)
     job = SegmentJob(committed.unit_seed, committed.index, committed.steps, previous)

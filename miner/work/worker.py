@@ -12,12 +12,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from consensus.commit.hashing import AccountId, Hash32
 from consensus.commit.records import SegmentRecord, compute_salted_witness
 from consensus.protocol.attestation import SegmentClaim
 
 from miner.store.address import encode_transcript
+from miner.work.commitment import compute_spool_prefix
 from miner.work.errors import WorkerCrashedError, WorkerFailedError
 from miner.work.segment import CommittedSegment, Pace, ReplayReport
 from miner.work.task import TaskSpec
@@ -39,14 +41,22 @@ class TaskInputs:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Segments `first_segment`.. to the unit's end from a start state's safetensors bytes."""
+    """Segments `first_segment` to `stop` − 1 (None: the unit's last) from a start state.
+
+    `start_state`: its safetensors bytes, or the file that has them; the worker compares them with `start_state_root`.
+    `spool`: the store's folder for checkpoint files; `written`: the segments whose ends become such files (None: all).
+    """
 
     inputs: TaskInputs
     unit_seed: Hash32
     first_segment: int
     previous_record: Hash32
-    start_state: bytes = field(repr=False)
+    start_state: bytes | Path = field(repr=False)
+    start_state_root: Hash32
+    spool: Path
     pace: Pace = Pace()
+    stop: int | None = None
+    written: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class FinishedSegment:
-    """A segment as the worker gives it: the record's fields without the salt, outcomes, the end state's bytes."""
+    """A segment as the worker gives it: the record's fields without the salt, outcomes; `checkpoint` is the file of its
+    end state in the spool folder, for `BlobStore.adopt`; `seconds` since the segment before came or the start."""
 
     index: int
     start_state_root: Hash32
@@ -71,7 +82,8 @@ class FinishedSegment:
     witness: Hash32
     losses: tuple[float, ...]
     grad_norms: tuple[float, ...]
-    end_state: bytes = field(repr=False)
+    checkpoint: Path | None
+    seconds: float
 
     def compute_record(self, account: AccountId) -> SegmentRecord:
         """The record that `account` commits to."""
@@ -130,6 +142,7 @@ class Worker:
         self._stderr = bytearray()
         self._stderr_task: asyncio.Task[None] | None = None
         self._loaded: list[str] = []
+        self._spool: Path | None = None
 
     @property
     def pid(self) -> int | None:
@@ -144,20 +157,29 @@ class Worker:
         Raises `WorkerFailedError`, `WorkerCrashedError`. Cancelling the task kills the process.
         """
         spec = request.inputs.spec
+        is_file = isinstance(request.start_state, Path)
         header = {
             "type": "run", "key": spec.spec_hash.hex(), "unit_seed": request.unit_seed.hex(),
-            "first_segment": request.first_segment, "segments": spec.segments_per_unit,
-            "steps": spec.steps_per_segment, "previous_record": request.previous_record.hex(),
+            "first_segment": request.first_segment, "steps": spec.steps_per_segment,
+            "stop": spec.segments_per_unit if request.stop is None else request.stop,
+            "previous_record": request.previous_record.hex(), "start_root": request.start_state_root.hex(),
+            "start_file": str(request.start_state) if is_file else None,
+            "spool": str(request.spool), "written": request.written,
             "throttle": request.pace.throttle, "skip_share": request.pace.skip_share,
         }  # fmt: skip
+        blobs = () if isinstance(request.start_state, Path) else (request.start_state,)
         async with self._lock:
             await self._load(request.inputs)
-            async with self._converse(Frame(header, (request.start_state,))) as answers:
+            self._spool = request.spool
+            since = asyncio.get_running_loop().time()
+            async with self._converse(Frame(header, blobs)) as answers:
                 async for frame in answers:
                     if frame.header["type"] == "progress" and on_progress is not None:
                         on_progress(_parse_progress(frame, spec, request.first_segment))
                     elif frame.header["type"] == "segment":
-                        await on_segment(_parse_segment(frame))
+                        now = asyncio.get_running_loop().time()
+                        await on_segment(_parse_segment(frame, now - since))
+                        since = now
 
     async def replay(
         self,
@@ -195,6 +217,9 @@ class Worker:
             with suppress(ProcessLookupError):
                 process.kill()
         await process.wait()
+        if self._spool is not None:
+            for path in self._spool.glob(compute_spool_prefix(process.pid) + "*"):
+                path.unlink(missing_ok=True)
         if self._stderr_task is not None:
             await self._stderr_task
 
@@ -311,12 +336,15 @@ def _parse_progress(frame: Frame, spec: TaskSpec, first_segment: int) -> Progres
     return Progress(segment, steps, float(frame.header["loss"]), done * spec.macs_per_step)
 
 
-def _parse_segment(frame: Frame) -> FinishedSegment:
+def _parse_segment(frame: Frame, seconds: float) -> FinishedSegment:
     header = frame.header
     names = ("start_state_root", "end_state_root", "first_step_record", "last_step_record", "witness")
     start, end, first, last, witness = (Hash32(bytes.fromhex(header[name])) for name in names)
     losses, grad_norms = tuple(header["losses"]), tuple(header["grad_norms"])
-    return FinishedSegment(int(header["index"]), start, end, first, last, witness, losses, grad_norms, frame.blobs[0])
+    file = None if header["checkpoint"] is None else Path(header["checkpoint"])
+    return FinishedSegment(
+        int(header["index"]), start, end, first, last, witness, losses, grad_norms, file, seconds
+    )
 
 
 def _parse_report(frame: Frame) -> ReplayReport:

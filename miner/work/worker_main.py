@@ -1,8 +1,8 @@
 """The worker process: `python -m miner.work.worker_main`. Frames come on stdin, answers go to stdout (see wire.py).
 
 It ends by itself when its daemon does (stdin closes). Requests: `load` (an executor and a data set under a key), `run`
-(segments of a unit), `replay` (one committed segment). Answers: `progress`, `segment`, `report`, then `done`; or
-`failed`.
+(segments of a unit, each committed to while the next one runs: commitment.py), `replay` (one committed segment).
+Answers: `progress`, `segment`, `report`, then `done`; or `failed`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from consensus.commit.hashing import AccountId, Hash32
 
 from miner.store.address import decode_transcript
-from miner.store.tensor_file import decode_tensors, encode_tensors
+from miner.store.tensor_file import decode_tensors
+from miner.work.commitment import CheckpointPipeline, Spool, StateCommitter
 from miner.work.data import Dataset, load_dataset
 from miner.work.errors import JobError
 from miner.work.segment import (
@@ -30,8 +32,8 @@ from miner.work.segment import (
     SegmentJob,
     SegmentResult,
     StepExecutor,
+    execute_segment,
     replay_segment,
-    run_segment,
 )
 from miner.work.task import DataOrder
 from miner.work.wire import Frame, FrameError, read_frame, write_frame
@@ -47,6 +49,7 @@ class WorkerProcess:
 
     def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
         self._answers = answers
+        self._sending = threading.Lock()
         self._queue: queue.Queue[Frame] = queue.Queue(maxsize=4)
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         threading.Thread(target=self._read_requests, args=(requests,), daemon=True).start()
@@ -94,13 +97,30 @@ class WorkerProcess:
         header = frame.header
         executor, dataset = self._get_loaded(header["key"])
         pace = Pace(header["throttle"], header["skip_share"])
+        state, committer = decode_tensors(_get_start(frame)), StateCommitter()
+        start_root = committer.commit(state).root
+        if start_root.hex() != header["start_root"]:
+            raise JobError(f"the start state has the root {start_root.hex()}, not {header['start_root']}")
+        pipeline = CheckpointPipeline(
+            start_root, Spool(Path(header["spool"])), self._send_segment, header["written"], committer
+        )
         previous = Hash32(bytes.fromhex(header["previous_record"]))
-        state, root = decode_tensors(frame.blobs[0]), None
-        for index in range(header["first_segment"], header["segments"]):
-            job = SegmentJob(Hash32(bytes.fromhex(header["unit_seed"])), index, header["steps"], previous)
-            result = run_segment(executor, dataset, state, job, pace, self._make_progress(index), root)
-            self._send(describe_segment(result), encode_tensors(result.end_state))
-            state, root, previous = result.end_state, result.end_state_root, result.last_step_record
+        try:
+            for index in range(header["first_segment"], header["stop"]):
+                job = SegmentJob(Hash32(bytes.fromhex(header["unit_seed"])), index, header["steps"], previous)
+                execution = execute_segment(
+                    executor, dataset, state, job, pace, self._make_progress(index, pipeline.check)
+                )
+                state, previous = execution.end_state, execution.last_step_record
+                pipeline.put(execution)
+                del execution
+        except Exception:
+            pipeline.finish()  # what was executed before the error is told first; an error of its commitment counts
+            raise
+        else:
+            pipeline.finish()
+        finally:
+            pipeline.close()
 
     def _on_replay(self, frame: Frame) -> None:
         header = frame.header
@@ -125,11 +145,14 @@ class WorkerProcess:
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def _make_progress(self, segment: int) -> ProgressCallback:
+    def _make_progress(self, segment: int, check: Callable[[], None] | None = None) -> ProgressCallback:
+        """Called after each step: tells the daemon now and then; `check` raises what has failed beside the steps."""
         last = 0.0
 
         def report(steps: int, loss: float) -> None:
             nonlocal last
+            if check is not None:
+                check()
             now = time.monotonic()
             if now - last >= PROGRESS_SECONDS:
                 last = now
@@ -137,15 +160,26 @@ class WorkerProcess:
 
         return report
 
-    def _send(self, header: dict[str, Any], *blobs: bytes) -> None:
+    def _send_segment(self, result: SegmentResult, checkpoint: Path | None) -> None:
+        self._send(describe_segment(result, checkpoint))
+
+    def _send(self, header: dict[str, Any]) -> None:
+        """From any thread; a frame is never mixed with another's."""
         try:
-            write_frame(self._answers, Frame(header, blobs))
+            with self._sending:
+                write_frame(self._answers, Frame(header))
         except BrokenPipeError:
             os._exit(0)
 
 
-def describe_segment(result: SegmentResult) -> dict[str, Any]:
-    """The `segment` answer's header; the end state follows as a blob."""
+def _get_start(frame: Frame) -> bytes:
+    """The start state's bytes, from the frame or from the file that it names."""
+    file = frame.header["start_file"]
+    return frame.blobs[0] if file is None else Path(file).read_bytes()
+
+
+def describe_segment(result: SegmentResult, checkpoint: Path | None) -> dict[str, Any]:
+    """The `segment` answer's header; the end state is in the spool file `checkpoint`."""
     return {
         "type": "segment",
         "index": result.index,
@@ -156,6 +190,7 @@ def describe_segment(result: SegmentResult) -> dict[str, Any]:
         "witness": result.witness.hex(),
         "losses": list(result.losses),
         "grad_norms": list(result.grad_norms),
+        "checkpoint": None if checkpoint is None else str(checkpoint),
     }
 
 
