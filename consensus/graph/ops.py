@@ -299,7 +299,7 @@ def _infer_output(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     kind = node.attrs["kind"]
     _need_attr(kind in OUTPUT_KINDS, f"kind must be one of {OUTPUT_KINDS}, got {kind!r}")
     scalar = (inputs[0].dtype, inputs[0].shape) == ("f32", ())
-    _need(kind == "state" or scalar, f"the {kind} is an f32 scalar")
+    _need(kind in ("state", "result") or scalar, f"the {kind} is an f32 scalar")
     return inputs[0].dtype, inputs[0].shape
 
 
