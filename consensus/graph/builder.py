@@ -10,6 +10,7 @@ from consensus.exact.matmul import DEFAULT_BITS
 from consensus.graph.graph import Graph
 from consensus.graph.node import Attribute, Node
 from consensus.graph.ops import infer
+from consensus.graph.order import compute_order, name_key
 
 Shape = tuple[int, ...]
 
@@ -62,7 +63,7 @@ class GraphBuilder:
         return self.add("input", attrs={"kind": kind, "name": name}, dtype=dtype, shape=shape)
 
     def output(self, kind: str, name: str, value: int) -> None:
-        """Name a value as an output of kind state, loss or grad_norm."""
+        """Name a value as an output of kind state, loss, grad_norm or result."""
         node = self._nodes[value]
         self._outputs.append(Node("output", (value,), node.dtype, node.shape, {"kind": kind, "name": name}))
 
@@ -118,21 +119,10 @@ class GraphBuilder:
         return value if self.dtype(value) == dtype else self.add("cast", value, dtype=dtype)
 
     def finish(self) -> Graph:
-        """The canonical graph: all inputs by kind and name, live ops in depth-first order from the outputs sorted by
-        kind and name, then the outputs. Raises a `GraphError` when that is no legal step."""
-        outputs = sorted(self._outputs, key=lambda n: (str(n.attrs["kind"]), str(n.attrs["name"])))
-        inputs = [i for i, n in enumerate(self._nodes) if n.op == "input"]
-        inputs.sort(key=lambda i: (str(self._nodes[i].attrs["kind"]), str(self._nodes[i].attrs["name"])))
-        order: dict[int, int] = {old: new for new, old in enumerate(inputs)}
-        stack = [n.inputs[0] for n in reversed(outputs)]
-        while stack:
-            value = stack[-1]
-            waiting = [i for i in reversed(self._nodes[value].inputs) if i not in order]
-            if value in order or not waiting:
-                order.setdefault(value, len(order))
-                stack.pop()
-            else:
-                stack.extend(waiting)
-        live = [self._nodes[old] for old in sorted(order, key=order.__getitem__)]
-        renamed = [Node(n.op, tuple(order[i] for i in n.inputs), n.dtype, n.shape, n.attrs) for n in live + outputs]
+        """The graph in canonical order (`consensus.graph.order`). Raises a `GraphError` when that is no legal step."""
+        outputs = sorted(self._outputs, key=name_key)
+        order = compute_order(self._nodes, outputs)
+        place = {old: new for new, old in enumerate(order)}
+        nodes = [*(self._nodes[old] for old in order), *outputs]
+        renamed = [Node(n.op, tuple(place[i] for i in n.inputs), n.dtype, n.shape, n.attrs) for n in nodes]
         return Graph.from_nodes(tuple(renamed))

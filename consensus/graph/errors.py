@@ -4,15 +4,20 @@
     ├── MalformedGraph      not canonical JSON of the documented form
     ├── UnknownOp           an op outside exact/v1
     ├── CyclicGraph         a node reads itself or a later node
+    ├── NotCanonical        nodes in another order than the canonical one, dead or repeated nodes
     ├── WrongShape          a shape or dtype that the op's rule does not give
     ├── BadAttributes       a missing, unknown or illegal attribute
     ├── HugeShape           a tensor beyond the limits
-    ├── TooManyNodes        more nodes than a graph may have
+    ├── TooManyNodes        more nodes than a graph may have, or more inputs than a node
+    ├── TooManyMacs         a step of a higher cost than the limit
     ├── InexactNode         a reduction whose integers could pass 2^53
-    └── WrongSignature      inputs and outputs that make no training step
+    └── WrongSignature      inputs and outputs that make no step of a known purpose
 """
 
 from __future__ import annotations
+
+MESSAGE_LENGTH = 400
+"""Most characters of a message: what a stranger sent is not repeated at any length."""
 
 
 class GraphError(Exception):
@@ -20,7 +25,8 @@ class GraphError(Exception):
 
     def __init__(self, message: str, node: int | None = None) -> None:
         self.node = node
-        super().__init__(message if node is None else f"node {node}: {message}")
+        shown = message if len(message) <= MESSAGE_LENGTH else message[:MESSAGE_LENGTH] + " …"
+        super().__init__(shown if node is None else f"node {node}: {shown}")
 
 
 class MalformedGraph(GraphError):
@@ -33,6 +39,10 @@ class UnknownOp(GraphError):
 
 class CyclicGraph(GraphError):
     """A node reads itself or a later node; nodes must come after their inputs."""
+
+
+class NotCanonical(GraphError):
+    """Nodes stand in another order than the canonical one, or are dead or repeated; see `GraphBuilder.finish`."""
 
 
 class WrongShape(GraphError):
@@ -48,7 +58,11 @@ class HugeShape(GraphError):
 
 
 class TooManyNodes(GraphError):
-    """The graph has more nodes than the limit."""
+    """The graph has more nodes, or a node more inputs, than the limit."""
+
+
+class TooManyMacs(GraphError):
+    """A step costs more MACs than the limit; split it into smaller steps (batch, accumulation)."""
 
 
 class InexactNode(GraphError):
@@ -56,4 +70,4 @@ class InexactNode(GraphError):
 
 
 class WrongSignature(GraphError):
-    """Inputs and outputs do not make a training step."""
+    """Inputs and outputs do not make a training, evaluation or inference step."""

@@ -1,4 +1,4 @@
-"""The committed graph of one training step: canonical bytes, root, validation, cost and signature."""
+"""The committed graph of one step (training, evaluation, inference): bytes, root, validation, cost, signature."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from consensus.graph.errors import (
     GraphError,
     HugeShape,
     MalformedGraph,
+    TooManyMacs,
     TooManyNodes,
     UnknownOp,
     WrongShape,
@@ -23,6 +24,7 @@ from consensus.graph.errors import (
 )
 from consensus.graph.node import DTYPES, Node, canonical_json
 from consensus.graph.ops import INPUT_KINDS, OPS, OUTPUT_KINDS, infer
+from consensus.graph.order import check_order
 
 MAX_NODES = 2**16
 """Most nodes of a graph (= 65,536)."""
@@ -34,6 +36,12 @@ MAX_RANK = 8
 """Most dimensions of a tensor."""
 MAX_BYTES = 2**24
 """Most bytes of a graph's canonical JSON (= 16 MiB); more is refused before parsing."""
+MAX_BRACKETS = 8 * MAX_NODES
+"""Most opening brackets in a graph's JSON (= 524,288; a node has at most 7), counted before parsing."""
+MAX_INPUTS = 2**8
+"""Most inputs of a node (= 256; ``concat`` has any number up to it), so that it can be arbitrated."""
+MAX_MACS = 2**50
+"""Most MACs of a step (= 1,125,899,906,842,624): costs stay integers of JSON, sums over a unit's steps stay under 2^64."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,8 @@ class Signature:
     """Named inputs and outputs of a graph. A training step's new state has the names, dtypes and shapes of the old."""
 
     purpose: str
-    """``train``: reads and writes state, gives loss and gradient norm; ``evaluate``: a loss and maybe results of a state
-    and a batch; ``infer``: results only."""
+    """``train``: reads and writes state, gives loss and gradient norm; ``evaluate``: a loss and maybe results of a
+    state and a batch; ``infer``: results only."""
 
     state: Mapping[str, TensorSpec]
     """Parameters, optimiser moments and scalars, sorted by name; read and written by the step."""
@@ -79,17 +87,24 @@ class Graph:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Graph:
-        """Parse and validate canonical JSON; any other bytes of the same meaning are refused. Raises `GraphError`."""
+        """Parse and validate canonical JSON. Any other bytes of the same meaning are refused: blanks, other escapes,
+        keys twice or in another order, nodes in another order than the canonical one. Raises `GraphError`, whatever
+        the bytes; time and memory are bounded by `MAX_BYTES`.
+        """
         if len(data) > MAX_BYTES:
             raise MalformedGraph(f"{len(data):,} bytes, at most {MAX_BYTES:,} are allowed")
+        if data.count(b"{") + data.count(b"[") > MAX_BRACKETS:
+            raise TooManyNodes(f"more than {MAX_BRACKETS:,} brackets")
         try:
-            value = json.loads(data)
+            value = json.loads(
+                data.decode(), parse_int=_parse_integer, parse_float=_refuse_number, parse_constant=_refuse_number
+            )
         except (ValueError, RecursionError) as error:
             raise MalformedGraph(f"not JSON: {error}") from error
         if not isinstance(value, dict) or set(value) != {"nodes", "version"} or not isinstance(value["nodes"], list):
             raise MalformedGraph('a graph is {"nodes": [...], "version": "exact/v1"}')
         if value["version"] != VERSION:
-            raise MalformedGraph(f"version {value['version']!r} is not {VERSION!r}")
+            raise MalformedGraph(f"the version is not {VERSION!r}")
         if len(value["nodes"]) > MAX_NODES:
             raise TooManyNodes(f"{len(value['nodes']):,} nodes, at most {MAX_NODES:,} are allowed")
         graph = cls.from_nodes(tuple(_parse_node(i, v) for i, v in enumerate(value["nodes"])))
@@ -126,6 +141,16 @@ class Graph:
         )
 
 
+def _parse_integer(text: str) -> int:
+    if len(text) > 17:  # a sign and the 16 digits of 2^53
+        raise ValueError("an integer of 2^53 or more")
+    return int(text)
+
+
+def _refuse_number(text: str) -> int:
+    raise ValueError(f"{text[:32]} is no integer")
+
+
 def _parse_node(index: int, value: Any) -> Node:
     if not isinstance(value, dict) or set(value) != {"op", "in", "dtype", "shape", "attrs"}:
         raise MalformedGraph("a node has exactly the fields attrs, dtype, in, op, shape", index)
@@ -141,7 +166,7 @@ def _parse_node(index: int, value: Any) -> Node:
         elif _is_ints(attribute):
             parsed[name] = tuple(attribute)
         else:
-            raise BadAttributes(f"attribute {name} is no integer, string or list of integers", index)
+            raise BadAttributes(f"attribute {name[:64]!r} is no integer, string or list of integers", index)
     return Node(op, tuple(inputs), dtype, tuple(shape), parsed)
 
 
@@ -150,43 +175,55 @@ def _is_ints(value: Any) -> bool:
 
 
 def validate(nodes: tuple[Node, ...]) -> None:
-    """Check every rule of a graph: known ops, order, attributes, dtypes, shapes, limits, exactness, signature.
+    """Check every rule of a graph: known ops, attributes, dtypes, shapes, limits, exactness, cost, signature, order.
 
+    What an op's own rule says is in `consensus.graph.ops`, what the order is in `consensus.graph.order`; limits and the
+    signature are here. Nothing of the size of a tensor is allocated, and time is linear in the nodes and their inputs.
     Raises the `GraphError` of the first broken rule.
     """
     if len(nodes) > MAX_NODES:
         raise TooManyNodes(f"{len(nodes):,} nodes, at most {MAX_NODES:,} are allowed")
-    total = 0
+    elements = macs = 0
     for index, node in enumerate(nodes):
         if node.op not in OPS:
-            raise UnknownOp(f"unknown op {node.op!r}; exact/v1 has {', '.join(sorted(OPS))}", index)
+            raise UnknownOp(f"unknown op {node.op[:64]!r}; exact/v1 has {', '.join(sorted(OPS))}", index)
         _check_size(index, node)
-        total += prod(node.shape)
-        if total > MAX_TOTAL_ELEMENTS:
+        elements += prod(node.shape)
+        if elements > MAX_TOTAL_ELEMENTS:
             raise HugeShape(f"more than {MAX_TOTAL_ELEMENTS:,} elements in all nodes together", index)
-        if any(not 0 <= i < index for i in node.inputs):
-            raise CyclicGraph(f"inputs {node.inputs} are not all earlier nodes", index)
+        _check_inputs(index, node, nodes)
         inputs = [nodes[i] for i in node.inputs]
-        if any(i.op == "output" for i in inputs):
-            raise WrongSignature("an output cannot be read", index)
         try:
             result = infer(node, inputs)
         except GraphError as error:
             raise type(error)(str(error), index) from error
         if result != (node.dtype, node.shape):
             raise WrongShape(f"{node.op} gives {result}, declared is {(node.dtype, node.shape)}", index)
+        macs += OPS[node.op].macs(node, inputs)
+        if macs > MAX_MACS:
+            raise TooManyMacs(f"more than {MAX_MACS:,} MACs in a step", index)
     _check_signature(nodes)
+    check_order(nodes)
 
 
 def _check_size(index: int, node: Node) -> None:
     if node.dtype not in DTYPES:
-        raise WrongShape(f"unknown dtype {node.dtype!r}", index)
+        raise WrongShape(f"unknown dtype {node.dtype[:64]!r}", index)
     if len(node.shape) > MAX_RANK:
         raise HugeShape(f"{len(node.shape)} dimensions, at most {MAX_RANK} are allowed", index)
     if any(n < 1 for n in node.shape):
         raise WrongShape(f"shape {node.shape} has a dimension under 1", index)
     if prod(node.shape) > MAX_ELEMENTS:
         raise HugeShape(f"{prod(node.shape):,} elements, at most {MAX_ELEMENTS:,} are allowed", index)
+
+
+def _check_inputs(index: int, node: Node, nodes: tuple[Node, ...]) -> None:
+    if len(node.inputs) > MAX_INPUTS:
+        raise TooManyNodes(f"{len(node.inputs):,} inputs, at most {MAX_INPUTS} are allowed", index)
+    if any(not 0 <= i < index for i in node.inputs):
+        raise CyclicGraph(f"inputs {node.inputs} are not all earlier nodes", index)
+    if any(nodes[i].op == "output" for i in node.inputs):
+        raise WrongSignature("an output cannot be read", index)
 
 
 def _check_signature(nodes: tuple[Node, ...]) -> None:

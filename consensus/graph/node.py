@@ -10,8 +10,13 @@ from typing import Any
 Attribute = int | str | tuple[int, ...]
 """What an attribute may hold."""
 
+MAX_INTEGER = 2**53 - 1
+"""Largest magnitude of an integer in a graph (= 9,007,199,254,740,991, RFC 8785's). Constants are strings."""
+MAX_NAME_BYTES = 256
+"""Most bytes of a name's UTF-8, as of a state's tensor names."""
+
 DTYPES = ("f32", "i64", "bool", "u32")
-"""Element types: IEEE binary32, 64-bit signed integer, truth value, 32-bit word (seeds only)."""
+"""Element types: IEEE binary32, 64-bit signed integer, truth value, 32-bit word (the seed, which only ``uniform`` reads)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,10 @@ class Node:
 
 
 def canonical_json(value: Any) -> bytes:
-    """RFC 8785 (JCS) of objects with ASCII keys, strings, lists and integers under 2^53: sorted keys, no blanks, UTF-8.
+    """RFC 8785 (JCS) of objects with ASCII keys, strings, lists and integers of magnitude under 2^53: sorted keys, no
+    blanks, UTF-8.
 
     Python's encoder escapes what the RFC escapes and nothing else; floats, whose form the RFC prescribes, do not occur.
-    Raises UnicodeEncodeError for a lone surrogate.
+    The caller has checked that strings are Unicode and integers in range (`consensus.graph.graph.validate` does).
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -41,8 +41,8 @@ import numpy.typing as npt
 from consensus.exact import elementwise, matmul, movement, random, sums, transcendental
 from consensus.exact.errors import InexactBound
 from consensus.exact.values import check_finite
-from consensus.graph.errors import BadAttributes, GraphError, InexactNode, WrongShape
-from consensus.graph.node import DTYPES, Node
+from consensus.graph.errors import BadAttributes, GraphError, InexactNode, UnknownOp, WrongShape
+from consensus.graph.node import DTYPES, MAX_INTEGER, MAX_NAME_BYTES, Node
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -57,7 +57,7 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 
 INPUT_KINDS = ("state", "batch", "seed", "step")
 MAX_PAD = 2**20
-"""Largest amount of a pad, kernel, stride or dilation (= 1,048,576): results stay within 64-bit arithmetic."""
+"""Largest amount of a pad, kernel, stride, dilation or step (= 1,048,576): results stay within 64-bit arithmetic."""
 OUTPUT_KINDS = ("state", "loss", "grad_norm", "result")
 
 
@@ -98,10 +98,21 @@ def _int(node: Node, name: str) -> int:
 
 
 def _broadcast(shapes: Sequence[Shape]) -> Shape:
-    try:
-        return tuple(np.broadcast_shapes(*shapes))
-    except ValueError:
-        raise WrongShape(f"shapes {list(shapes)} do not broadcast") from None
+    """NumPy's rule: aligned at the last axis, sizes are equal or 1."""
+    result: list[int] = []
+    for axis in range(1, max(map(len, shapes)) + 1):
+        sizes = {shape[-axis] for shape in shapes if len(shape) >= axis} - {1}
+        _need(len(sizes) <= 1, f"shapes {list(shapes)} do not broadcast")
+        result.append(sizes.pop() if sizes else 1)
+    return tuple(reversed(result))
+
+
+def _name(node: Node) -> None:
+    """Names are Unicode of 1 to `MAX_NAME_BYTES` bytes without control characters (they go to logs and file names)."""
+    name = str(node.attrs["name"])
+    _need_attr(not any("\ud800" <= c <= "\udfff" for c in name), f"name {name[:64]!r} is no valid Unicode")
+    _need_attr(0 < len(name.encode()) <= MAX_NAME_BYTES, f"name {name[:64]!r} has not 1 to {MAX_NAME_BYTES} bytes")
+    _need_attr(not any(c < " " or "\x7f" <= c <= "\x9f" for c in name), f"name {name[:64]!r} has control characters")
 
 
 Infer = Callable[[Node, Sequence[Node]], tuple[str, Shape]]
@@ -191,7 +202,7 @@ def _infer_slice(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     axis, start, stop, step = (_int(node, name) for name in ("axis", "start", "stop", "step"))
     shape = inputs[0].shape
     _need_attr(0 <= axis < len(shape), f"axis {axis} is no axis of {shape}")
-    _need_attr(0 <= start < stop <= shape[axis] and step >= 1, f"slice {start}:{stop}:{step} of {shape[axis]}")
+    _need_attr(0 <= start < stop <= shape[axis] and 1 <= step <= MAX_PAD, f"slice {start}:{stop}:{step} of {shape}")
     return inputs[0].dtype, (*shape[:axis], len(range(start, stop, step)), *shape[axis + 1 :])
 
 
@@ -226,14 +237,15 @@ def _infer_pad(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     _need(fill.shape == () and fill.dtype == a.dtype, f"pad takes a scalar of dtype {a.dtype} to fill with")
     _need_attr(len(low) == len(high) == len(interior) == len(a.shape), "pad: one amount for each axis")
     _need_attr(all(0 <= n <= MAX_PAD for n in (*low, *high, *interior)), f"pad: amounts are 0 … {MAX_PAD}")
-    return a.dtype, tuple(b + (n - 1) * (i + 1) + 1 + c for n, b, c, i in zip(a.shape, low, high, interior, strict=True))
+    sizes = zip(a.shape, low, high, interior, strict=True)
+    return a.dtype, tuple(before + (n - 1) * (between + 1) + 1 + after for n, before, after, between in sizes)
 
 
 def _infer_windows(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     kernel, stride, dilation = (_ints(node, name) for name in ("kernel", "stride", "dilation"))
     shape = inputs[0].shape
     _need(len(shape) >= 2, "windows takes an array of rank ≥ 2")
-    _need_attr(len(kernel) == len(stride) == len(dilation) == 2, "windows: kernel, stride and dilation have two numbers")
+    _need_attr(len(kernel) == len(stride) == len(dilation) == 2, "windows: kernel, stride, dilation have two numbers")
     _need_attr(all(1 <= n <= MAX_PAD for n in (*kernel, *stride, *dilation)), f"windows: numbers are 1 … {MAX_PAD}")
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     _need(all(s <= n for s, n in zip(spans, shape[-2:], strict=True)), f"windows of {spans} in {shape[-2:]}")
@@ -261,8 +273,9 @@ def _infer_uniform(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
 def _infer_input(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     kind = node.attrs["kind"]
     _need_attr(kind in INPUT_KINDS, f"kind must be one of {INPUT_KINDS}, got {kind!r}")
-    _need_attr(bool(node.attrs["name"]), "an input needs a name")
+    _name(node)
     _need(node.dtype in DTYPES, f"unknown dtype {node.dtype!r}")
+    _need(node.dtype != "u32" or kind == "seed", "u32 is the seed's dtype only; use i64")
     _need(kind != "seed" or (node.dtype, node.shape) == ("u32", (2,)), "the seed is u32 (2,)")
     _need(kind != "step" or (node.dtype, node.shape) == ("i64", ()), "the step is i64 ()")
     return node.dtype, node.shape
@@ -272,6 +285,7 @@ def _infer_const(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     value = str(node.attrs["value"])
     if node.dtype == "f32":
         _need_attr(re.fullmatch("[0-9a-f]{8}", value) is not None, "an f32 constant has 8 lower-case hex digits")
+        _need_attr(int(value, 16) & 0x7FFFFFFF <= 0x7F800000, f"{value} is a NaN; no graph needs one")
     elif node.dtype in ("i64", "bool"):
         limit = 2**63 if node.dtype == "i64" else 2
         _need_attr(re.fullmatch("-?[0-9]{1,19}", value) is not None, "an integer constant is given in decimal digits")
@@ -298,6 +312,7 @@ def _infer_iota(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
 def _infer_output(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     kind = node.attrs["kind"]
     _need_attr(kind in OUTPUT_KINDS, f"kind must be one of {OUTPUT_KINDS}, got {kind!r}")
+    _name(node)
     scalar = (inputs[0].dtype, inputs[0].shape) == ("f32", ())
     _need(kind in ("state", "result") or scalar, f"the {kind} is an f32 scalar")
     return inputs[0].dtype, inputs[0].shape
@@ -389,7 +404,9 @@ OPS: dict[str, Op] = _table()
 
 def infer(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     """The dtype and shape that the op's rule gives; checks arity and attributes. Raises a `GraphError`."""
-    op = OPS[node.op]
+    op = OPS.get(node.op)
+    if op is None:
+        raise UnknownOp(f"unknown op {node.op[:64]!r}; exact/v1 has {', '.join(sorted(OPS))}")
     if op.arity is not None and len(inputs) != op.arity or op.arity is None and not inputs:
         raise WrongShape(f"{node.op} takes {op.arity or 'some'} inputs, got {len(inputs)}")
     if set(node.attrs) != set(op.attrs):
@@ -398,7 +415,11 @@ def infer(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
         value = node.attrs[name]
         good = {"int": type(value) is int, "str": type(value) is str, "ints": type(value) is tuple}[kind]
         if not good:
-            raise BadAttributes(f"attribute {name} of {node.op} must be of kind {kind}, got {value!r}")
+            raise BadAttributes(f"attribute {name} of {node.op} must be of kind {kind}")
+        if kind != "str" and any(abs(i) > MAX_INTEGER for i in (value if isinstance(value, tuple) else (value,))):
+            raise BadAttributes(f"attribute {name} of {node.op} has an integer of 2^53 or more")
+    if node.op != "uniform" and any(i.dtype == "u32" for i in inputs):
+        raise WrongShape(f"{node.op} cannot read u32; only uniform reads the seed")
     return op.infer(node, inputs)
 
 

@@ -198,7 +198,7 @@ class _Placer:
         return passes
 
     def _find_gradients(self) -> list[int]:
-        """The gradients: what is squared on the way to the gradient norm; without squares, the norm's operand itself."""
+        """The gradients: what is squared on the way to their norm; where nothing is squared, what is met instead."""
         found: list[int] = []
         stack = [n.inputs[0] for n in self._nodes if _is_output(n, "grad_norm")]
         seen: set[int] = set()

@@ -30,6 +30,7 @@ from miner.store.blobs import DEFAULT_LIMIT_BYTES, BlobStore
 from miner.store.client import BlobClient
 from miner.store.server import BlobServer
 from miner.wallet import Wallet
+from miner.work.recovery import CheckpointMaker
 from miner.work.segment import Pace
 from miner.work.worker import WorkerOptions, WorkerPool
 
@@ -94,7 +95,9 @@ class Daemon:
         options = self._options
         options.base_path.mkdir(parents=True, exist_ok=True)
         store = stack.enter_context(BlobStore(options.base_path / "blobs", options.store_bytes))
-        server = BlobServer(store, port=options.blob_port)
+        maker = CheckpointMaker(store, WorkerPool(1, WorkerOptions(threads=options.threads)))
+        stack.push_async_callback(_in_time, maker.close)
+        server = BlobServer(store, port=options.blob_port, recoverer=maker)
         endpoint = await server.start()
         stack.push_async_callback(_in_time, server.stop)
         metrics_port = await self._metrics.start(options.metrics_port)

@@ -83,17 +83,22 @@ class ChainLink:
         account = await self.client.query("System", "Account", [self.wallet.address])
         return int(account["data"]["free"])
 
+    async def slot_seconds(self) -> float:
+        """Seconds of a slot. Raises as `query`."""
+        if not self._slot_seconds:
+            self._slot_seconds = (await self.query(block_rights.PARAMS)).slot_duration / 1000
+        return self._slot_seconds
+
     async def submit(self, call: Call, slots: int = RECEIPT_SLOTS) -> Receipt:
         """Signs, sends and waits for the block.
 
         Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected, and CallUnanswered when no block took it
         in `slots` slots: roles look at the chain again and send what is still due, long before the call's era ends.
         """
-        if not self._slot_seconds:
-            self._slot_seconds = (await self.query(block_rights.PARAMS)).slot_duration / 1000
+        slot_seconds = await self.slot_seconds()
         sending = self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
         try:
-            return await asyncio.wait_for(sending, slots * self._slot_seconds)
+            return await asyncio.wait_for(sending, slots * slot_seconds)
         except TimeoutError as error:
             raise CallUnanswered(call, slots) from error
 

@@ -265,11 +265,17 @@ class Solver:
         start = await self._book.find_start(unit.key, task)
         ref = UnitRef(unit.key[0], unit.key[1], unit.attempt)
         seed = to_hash(unit.assignment.seed)
-        job = UnitJob(ref, inputs, seed, self._context.account, start.root, self._pace)
+        window = await self._get_window_seconds()
+        job = UnitJob(ref, inputs, seed, self._context.account, start.root, self._pace, window)
         endpoints = [start.endpoint] if start.endpoint else []
         limit = compute_state_limit(inputs)
         await fetch_state(self._context.client, self._context.store, endpoints, start.root, limit, job.label)
         return job
+
+    async def _get_window_seconds(self) -> float:
+        """How long verifiers wait for a checkpoint that they ask for: until their commitments are due."""
+        blocks = (await self._context.link.query(verification.PARAMS)).commit_blocks
+        return blocks * await self._context.link.slot_seconds()
 
     async def _reveal(self, key: UnitKey, duty: verification.Duty) -> None:
         job = self._waiting.get(key)

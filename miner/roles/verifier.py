@@ -95,7 +95,8 @@ class Verifier:
     async def _commit(self, key: DutyKey, duty: verification.Duty, block: int) -> None:
         attestation, salt = self._load(key) or (None, b"")
         if attestation is None:
-            attestation, salt = await self._attest(key, duty), secrets.token_bytes(32)
+            patience = max(0, duty.deadline - block - LAST_MOMENT_BLOCKS) * await self._context.link.slot_seconds()
+            attestation, salt = await self._attest(key, duty, patience), secrets.token_bytes(32)
             if attestation.outcome is not Outcome.EXECUTED and duty.deadline - block > LAST_MOMENT_BLOCKS:
                 return  # the solver may be starting again, or we; there is time for another try
             self._save(key, attestation, salt)
@@ -113,11 +114,14 @@ class Verifier:
         )
         self._context.store.delete_record(_record(key))
 
-    async def _attest(self, key: DutyKey, duty: verification.Duty) -> Attestation:
-        """Re-executes; what cannot be fetched is Unavailable, our own failing is Inconclusive."""
+    async def _attest(self, key: DutyKey, duty: verification.Duty, patience: float) -> Attestation:
+        """Re-executes; what cannot be fetched is Unavailable, our own failing is Inconclusive.
+
+        `patience`: seconds that a solver has to make a dropped checkpoint again.
+        """
         unit_key = (key[0], key[1])
         try:
-            return Attestation(Outcome.EXECUTED, tuple(await self._replay_all(unit_key, list(duty.segments))))
+            return Attestation(Outcome.EXECUTED, tuple(await self._replay_all(unit_key, list(duty.segments), patience)))
         except (FetchError, BlobError) as error:
             log.warning("unit %s is not available: %s", unit_key, error)
             return Attestation(Outcome.UNAVAILABLE)
@@ -125,7 +129,7 @@ class Verifier:
             log.error("unit %s: our own execution failed, nobody's guilt: %s", unit_key, error)
             return Attestation(Outcome.INCONCLUSIVE)
 
-    async def _replay_all(self, key: UnitKey, segments: list[int]) -> list[SegmentClaim]:
+    async def _replay_all(self, key: UnitKey, segments: list[int], patience: float) -> list[SegmentClaim]:
         context = self._context
         unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
         if unit.assignment is None or unit.submission is None:
@@ -143,16 +147,16 @@ class Verifier:
             committed = CommittedSegment(
                 solver, to_hash(unit.assignment.seed), inputs.spec.steps_per_segment, records, index, start.root
             )
-            claims.append(await self._replay(unit, committed, inputs, endpoint))
+            claims.append(await self._replay(unit, committed, inputs, endpoint, patience))
         return claims
 
     async def _replay(
-        self, unit: UnitView, committed: CommittedSegment, inputs: TaskInputs, endpoint: str
+        self, unit: UnitView, committed: CommittedSegment, inputs: TaskInputs, endpoint: str, patience: float
     ) -> SegmentClaim:
         context = self._context
         name = f"unit {unit.key[0]}/{unit.key[1]} segment {committed.index}"
         context.counters.activity = f"checking {name}"
-        data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs)
+        data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs, patience)
         report = await context.pool.replay(inputs, committed, data, _ReplayCounter(context))
         context.counters.segments_checked += 1
         context.counters.mismatches += int(not report.is_match)

@@ -477,7 +477,7 @@ def _set_grid(name: str, bits: int, failure: str) -> list[str]:
     return [
         f"        if ({name}m >= AIPOW_INFINITY) {{ {name}m = 0; {failure} }}",
         f"        const int32_t {name}e = aipow_exponent({name}m);",
-        f"        const float {name}g = aipow_two_to({bits} - {name}e); (void){name}g;",
+        f"        const float {name}g = aipow_scale({bits} - {name}e); (void){name}g;",
     ]
 
 
@@ -572,7 +572,7 @@ class _Column(_Writer):
             "        for (int64_t i = 0; i < w; i++) worst = worst > m[i] ? worst : m[i];",
             f"        if (worst >= AIPOW_INFINITY) {{ {failure} for (int64_t i = 0; i < w; i++) m[i] = 0; }}",
             "        for (int64_t i = 0; i < w; i++) {",
-            f"            e[i] = aipow_exponent(m[i]); g[i] = aipow_two_to({bits} - e[i]);",
+            f"            e[i] = aipow_exponent(m[i]); g[i] = aipow_scale({bits} - e[i]);",
             "        }",
         ]
 
@@ -716,7 +716,7 @@ def _make_add_rows(group: Group, lowered: Lowered) -> Kernel:
             }}
         for (int64_t j = 0; j < w; j++) {{
             if (m[j] >= AIPOW_INFINITY) {{ m[j] = 0; {writer.fail(member, "non-finite")} }}
-            e[j] = aipow_exponent(m[j]); g[j] = aipow_two_to({SUM_BITS} - e[j]);
+            e[j] = aipow_exponent(m[j]); g[j] = aipow_scale({SUM_BITS} - e[j]);
         }}
         for (int64_t i = 0; i < {count}; i++) {{
             int64_t row = {index}[i];

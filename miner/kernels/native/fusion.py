@@ -19,7 +19,6 @@ import numpy.typing as npt
 from consensus.graph import Graph
 from consensus.graph.node import Attribute, Node
 from consensus.graph.ops import NUMPY_DTYPES, OPS
-
 from miner.kernels.native.views import Factor, View, compute_points, is_chain, make_identity, merge
 
 Array = npt.NDArray[np.generic]
@@ -37,7 +36,7 @@ COLUMN_MIN = 8
 
 VIEW_OPS = frozenset({"reshape", "expand", "transpose", "slice", "windows"})
 ELEMENTWISE = frozenset(
-    "add sub mul div eq ne lt le gt ge and or not neg abs sqrt exp log tanh erf sin cos where cast uniform copy".split()
+    ["add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "neg", "abs", "sqrt", "exp", "log", "tanh", "erf", "sin", "cos", "where", "cast", "uniform", "copy"]
 )
 
 

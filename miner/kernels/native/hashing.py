@@ -25,7 +25,6 @@ from consensus.commit.tensor import (
     compute_tensor_root_of_hashes,
     compute_tile_hashes,
 )
-
 from miner.kernels.errors import KernelError, SelfTestFailed
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from consensus.graph import Graph
-
 from miner.kernels.native.codegen import BYTES, Argument, Kernel, generate
 from miner.kernels.native.fusion import Gemm, Lowered, fuse_epilogues, lower
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,11 +20,20 @@ import numpy.typing as npt
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.graph import Graph
 from consensus.graph.ops import NUMPY_DTYPES
-
 from miner.kernels.native.compiler import compile_library
 from miner.kernels.native.gemm import GemmStruct, choose_kernel
 from miner.kernels.native.library import load_library
-from miner.kernels.native.plan import ALIGNMENT, ARENA, CONSTANTS, ERROR, FIRST_INPUT, OUTPUTS, Operation, Plan, make_plan
+from miner.kernels.native.plan import (
+    ALIGNMENT,
+    ARENA,
+    CONSTANTS,
+    ERROR,
+    FIRST_INPUT,
+    OUTPUTS,
+    Operation,
+    Plan,
+    make_plan,
+)
 
 Array = npt.NDArray[Any]
 
@@ -151,14 +161,9 @@ class NativeProgram:
         Raises `NonFiniteState`, `IndexOutOfRange`. Not to be called from two threads at once.
         """
         block = self._take_block()
-        held = [np.ascontiguousarray(inputs[key]) for key in self.plan.inputs]
-        blocks = (ctypes.c_void_p * (FIRST_INPUT + len(held)))()
-        blocks[ERROR] = ctypes.addressof(self._error)
-        blocks[ARENA], blocks[CONSTANTS] = self._arena.ctypes.data, self._constants.ctypes.data
-        blocks[OUTPUTS] = block.ctypes.data
-        for i, array in enumerate(held):
-            blocks[FIRST_INPUT + i] = array.ctypes.data
+        blocks, held = self._bind(inputs, block)
         failed = self._library.run(self._c_plan, blocks, self._pool, self._error)
+        del held
         if failed >= 0:
             node, what = self.plan.failures[failed][self._error.value - 1]
             if what == "index":
@@ -172,6 +177,30 @@ class NativeProgram:
                 end = output.offset + output.dtype.itemsize * int(np.prod(output.shape, dtype=np.int64))
                 results[output.key] = block[output.offset : end].view(output.dtype).reshape(output.shape)
         return results
+
+    def profile(self, inputs: Mapping[tuple[str, str], Array]) -> Array:
+        """Seconds (float64) of each operation of the plan in one step; the outputs are thrown away."""
+        blocks, _ = self._bind(inputs, self._take_block())
+        seconds = np.zeros(len(self.plan.operations))
+        whole = self._c_plan
+        for i in range(len(seconds)):
+            one = _Plan.from_buffer_copy(whole)
+            one.ops, one.op_count = ctypes.pointer(self._ops[i]), 1
+            started = time.perf_counter()
+            self._library.run(one, blocks, self._pool, self._error)
+            seconds[i] = time.perf_counter() - started
+        return seconds
+
+    def _bind(self, inputs: Mapping[tuple[str, str], Array], block: Array) -> tuple[Any, list[Array]]:
+        """Addresses of all blocks, and the arrays that must live as long as they are used."""
+        held = [np.ascontiguousarray(inputs[key]) for key in self.plan.inputs]
+        blocks = (ctypes.c_void_p * (FIRST_INPUT + len(held)))()
+        blocks[ERROR] = ctypes.addressof(self._error)
+        blocks[ARENA], blocks[CONSTANTS] = self._arena.ctypes.data, self._constants.ctypes.data
+        blocks[OUTPUTS] = block.ctypes.data
+        for i, array in enumerate(held):
+            blocks[FIRST_INPUT + i] = array.ctypes.data
+        return blocks, held
 
     def _take_block(self) -> Array:
         """A block for outputs that nobody holds any more. Every view of a block refers to its owner, so that the owner's

@@ -41,6 +41,9 @@ AIPOW_INLINE int32_t aipow_exponent(int32_t magnitude) {
 /* 2^n, -126 <= n <= 127. */
 AIPOW_INLINE float aipow_two_to(int32_t n) { return aipow_f32((uint32_t)(n + 127) << 23); }
 
+/* The scale 2^n of a grid, -127 <= n <= 124: one bit and the largest exponent need the subnormal 2^-127. */
+AIPOW_INLINE float aipow_scale(int32_t n) { return n < -126 ? aipow_f32(0x00400000) : aipow_two_to(n); }
+
 /* x on the grid whose scale is 2^(bits - exponent). */
 AIPOW_INLINE int32_t aipow_grid(float x, float scale) { return (int32_t)__builtin_rintf(x * scale); }
 
@@ -50,7 +53,7 @@ AIPOW_INLINE float aipow_rescale(int64_t sum, int32_t exponent) {
 }
 
 AIPOW_INLINE float aipow_exp(float x) {
-    const int inside_range = x >= -104.0f && x <= 88.72283172607422f;
+    const int inside_range = (x >= -104.0f) & (x <= 88.72283172607422f);
     const float inside = inside_range ? x : 0.0f;
     const float n = __builtin_rintf(inside * aipow_f32(0x3FB8AA3B));
     float r = inside - n * 0.693359375f;
@@ -73,7 +76,7 @@ AIPOW_INLINE float aipow_exp(float x) {
 }
 
 AIPOW_INLINE float aipow_log(float x) {
-    const int legal = x > 0.0f && x < aipow_f32(0x7F800000);
+    const int legal = (x > 0.0f) & (x < aipow_f32(0x7F800000));
     const float inside = legal ? x : 1.0f;
     const int tiny = inside < aipow_f32(0x00800000);
     const float lifted = inside * 33554432.0f;
@@ -103,7 +106,7 @@ AIPOW_INLINE float aipow_log(float x) {
     result = result + e * 0.693359375f;
     result = x == 0.0f ? aipow_f32(0xFF800000) : result;
     result = x == aipow_f32(0x7F800000) ? x : result;
-    return (x < 0.0f || x != x) ? aipow_f32(0x7FC00000) : result;
+    return (x < 0.0f) | (x != x) ? aipow_f32(0x7FC00000) : result;
 }
 
 AIPOW_INLINE float aipow_copysign(float magnitude, float sign) {

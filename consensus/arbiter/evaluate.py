@@ -1,0 +1,88 @@
+"""One node of an execution, place by place: what a player of a dispute claims, and the operands that it opens.
+
+Trees of partials are made on demand and kept, so that a walk from a tile to a leaf costs one row of tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from consensus.arbiter.compute import compute_from
+from consensus.arbiter.geometry import tile_region
+from consensus.arbiter.operands import BlankOperands, Operands, UnitEnds, write_tile
+from consensus.arbiter.statement import Ending, Input, Operand, Outcome, Place, Source, Statement
+from consensus.commit.tensor import TensorForm, compute_form
+from consensus.graph.node import Node
+
+Array = npt.NDArray[Any]
+Compute = Callable[[Statement, Operands], bytes]
+"""How a place is computed: `consensus.arbiter.compute.compute_from`, or the same on another machine."""
+
+
+def read_tile(array: Array, form: TensorForm, tile: int) -> bytes:
+    """A tile as it is committed in a trace: padded with zeros, NaNs canonical."""
+    region = tile_region(form, tile)
+    plane = array.reshape(form.grid)[region.batch]
+    rows = slice(region.row, region.row + region.height)
+    return write_tile(plane[rows, region.column : region.column + region.width])
+
+
+class _Recorder:
+    """Passes operands on and remembers them."""
+
+    def __init__(self, operands: Operands) -> None:
+        self._operands = operands
+        self.taken: list[Operand] = []
+
+    def take(self, source: Source, size: int) -> bytes:
+        self.taken.append(Operand(source, self._operands.take(source, size)))
+        return self.taken[-1].data
+
+
+class Evaluation:
+    """A node with the whole tensors that it reads."""
+
+    def __init__(self, node: Node, inputs: Sequence[Array], compute: Compute = compute_from) -> None:
+        self.node = node
+        self.inputs = [np.asarray(array, order="C") for array in inputs]
+        self.forms = tuple(compute_form(array) for array in self.inputs)
+        self._compute = compute
+        self._known: dict[Place, bytes] = {}
+
+    def state(self, place: Place) -> Statement:
+        """The statement about a place."""
+        return Statement(self.node, self.forms, place)
+
+    def value(self, place: Place) -> Outcome:
+        """The right bytes of a place, or how the unit ends there. Raises an `ArbiterError`."""
+        try:
+            return self._value(place)
+        except UnitEnds as end:
+            return end.ending
+
+    def operands(self, place: Place) -> list[Operand]:
+        """What `compute` needs for a place, as this execution has it; up to the operand that ends the unit."""
+        recorder = _Recorder(self)
+        try:
+            compute_from(self.state(place), recorder)
+        except UnitEnds:
+            pass
+        return recorder.taken
+
+    def take(self, source: Source, size: int) -> bytes:
+        """An operand (`Operands`)."""
+        if isinstance(source, Input):
+            return read_tile(self.inputs[source.input], self.forms[source.input], source.tile)
+        return self._value(source)
+
+    def _value(self, place: Place) -> bytes:
+        if place not in self._known:
+            self._known[place] = self._compute(self.state(place), self)
+        return self._known[place]
+
+
+__all__ = ["BlankOperands", "Compute", "Ending", "Evaluation", "read_tile"]
