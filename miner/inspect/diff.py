@@ -94,12 +94,12 @@ class Comparison:
 
 def compute_digest(value: Array) -> str:
     """Hexadecimal BLAKE2b digest of a tensor's bytes in row-major order."""
-    return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=DIGEST_BYTES).hexdigest()
+    return hashlib.blake2b(value.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def is_same(a: Array, b: Array) -> bool:
     """Whether two tensors of one form have the same bytes (NaNs by their bits, −0 is not +0)."""
-    return a is b or np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+    return a is b or a.tobytes() == b.tobytes()
 
 
 def compare_backends(
@@ -159,7 +159,7 @@ def make_dump(
             raise value
         digests.append(compute_digest(value))
         if found.index in nodes:
-            values[found.index] = np.ascontiguousarray(value).tobytes()
+            values[found.index] = value.tobytes()
     return Dump(graph.root().hex(), tracer.backend, machine, inputs.step, tuple(digests), values)
 
 
@@ -290,7 +290,7 @@ def _broadcast_back(place: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int
 
 def _get_words(value: Array) -> Array:
     """The elements' bytes as unsigned integers."""
-    return np.ascontiguousarray(value).reshape(value.shape).view(np.dtype(f"u{value.dtype.itemsize}"))
+    return np.asarray(value, order="C").view(np.dtype(f"u{value.dtype.itemsize}"))
 
 
 def _get_element(value: Array | None, place: tuple[int, ...] | None) -> Element | None:

@@ -80,7 +80,8 @@ def read_dump(path: Path, graph: Graph) -> Dump:
         raise BadDump(str(path), f"must have {len(graph.nodes)} digests of 32 hexadecimal digits")
     values = {}
     for name, text in document["values"].items():
-        values[_parse_index(path, name, graph)] = _parse_value(path, name, text, graph)
+        index = _parse_index(path, name, graph)
+        values[index] = _parse_value(path, index, text, graph)
     return Dump(
         document["graph"], document["backend"], document["machine"], document["step"], tuple(digests), values
     )
@@ -92,13 +93,13 @@ def _parse_index(path: Path, name: str, graph: Graph) -> int:
     return int(name)
 
 
-def _parse_value(path: Path, name: str, text: object, graph: Graph) -> bytes:
-    node = graph.nodes[int(name)]
+def _parse_value(path: Path, index: int, text: object, graph: Graph) -> bytes:
+    node = graph.nodes[index]
     try:
         data = base64.b64decode(text if isinstance(text, str) else "", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadDump(str(path), f"the value of node {name} is not base64") from error
+        raise BadDump(str(path), f"the value of node {index} is not base64") from error
     wanted = int(np.prod(node.shape, dtype=np.int64)) * NUMPY_DTYPES[node.dtype].itemsize
     if len(data) != wanted:
-        raise BadDump(str(path), f"the value of node {name} has {len(data)} bytes, not {wanted}")
+        raise BadDump(str(path), f"the value of node {index} has {len(data)} bytes, not {wanted}")
     return data

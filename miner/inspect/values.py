@@ -86,7 +86,7 @@ class GraphTracer:
         if key not in self._known:
             self._known[key] = Executor(make_node_graph(node, forms, masked), self.backend)
         executor = self._known[key]
-        batch = {f"operand/{i:04}": np.ascontiguousarray(a) for i, a in enumerate(operands) if a.dtype != np.uint32}
+        batch = {f"operand/{i:04}": np.asarray(a, order="C") for i, a in enumerate(operands) if a.dtype != np.uint32}
         words = next((a for a in operands if a.dtype == np.uint32), None)
         state = {name: np.zeros(f.shape, NUMPY_DTYPES[f.dtype]) for name, f in executor.signature.state.items()}
         return executor.run(state, batch, None if words is None else (int(words[0]), int(words[1]))).state
