@@ -26,6 +26,7 @@ from consensus.commit.tensor import (
     compute_tile_hashes,
 )
 from miner.kernels.errors import KernelError, SelfTestFailed
+from miner.kernels.native.compiler import compile_library
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +129,7 @@ def verify_hasher(hasher: Hasher) -> None:
 
 def load_native_hasher() -> NativeHasher:
     """The compiled hasher, tested; raises `KernelError` without a compiler and when the test fails."""
-    from miner.kernels.native.compiler import compile_library
-
-    hasher = NativeHasher(compile_library(SOURCE.read_text()))
+    hasher = NativeHasher(compile_library({SOURCE.name: SOURCE.read_text()}))
     verify_hasher(hasher)
     return hasher
 
@@ -145,7 +144,7 @@ def get_hasher() -> Hasher:
         if not _chosen:
             try:
                 _chosen.append(load_native_hasher())
-            except (KernelError, OSError, ImportError) as error:
+            except (KernelError, OSError) as error:
                 log.warning("tensor roots by hashlib, about five times slower: %s", error)
                 _chosen.append(HashlibHasher())
         return _chosen[0]
