@@ -41,7 +41,7 @@ MAX_BRACKETS = 8 * MAX_NODES
 MAX_INPUTS = 2**8
 """Most inputs of a node (= 256; ``concat`` has any number up to it), so that it can be arbitrated."""
 MAX_MACS = 2**50
-"""Most MACs of a step (= 1,125,899,906,842,624): costs stay integers of JSON, sums over a unit's steps stay under 2^64."""
+"""Most MACs of a step (= 1,125,899,906,842,624): the cost of a unit of 10,000 such steps fits u64."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ MAX_NAME_BYTES = 256
 """Most bytes of a name's UTF-8, as of a state's tensor names."""
 
 DTYPES = ("f32", "i64", "bool", "u32")
-"""Element types: IEEE binary32, 64-bit signed integer, truth value, 32-bit word (the seed, which only ``uniform`` reads)."""
+"""Element types: IEEE binary32, 64-bit signed integer, truth value, 32-bit word (the seed; ``uniform`` reads it)."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,12 @@ INPUT_KINDS = ("state", "batch", "seed", "step")
 MAX_PAD = 2**20
 """Largest amount of a pad, kernel, stride, dilation or step (= 1,048,576): results stay within 64-bit arithmetic."""
 OUTPUT_KINDS = ("state", "loss", "grad_norm", "result")
+ATTRIBUTE_KINDS = {
+    "int": "an integer of magnitude under 2^53",
+    "ints": "a list of integers of magnitude under 2^53",
+    "str": "a string",
+}
+"""What an attribute may be, with the words for a message."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Op:
     arity: int | None
     """Number of inputs; None: one or more."""
     attrs: dict[str, str]
-    """Attribute names with their kinds: int, ints, str."""
+    """Attribute names with their kinds, keys of `ATTRIBUTE_KINDS`."""
     infer: Callable[[Node, Sequence[Node]], tuple[str, Shape]]
     """The result's dtype and shape from the node and its input nodes; raises `GraphError`."""
     run: Callable[[Node, Sequence[Array]], Array] | None
@@ -402,6 +408,13 @@ OPS: dict[str, Op] = _table()
 """Every op by name."""
 
 
+def _is_of_kind(value: object, kind: str) -> bool:
+    if kind == "str":
+        return type(value) is str
+    numbers = value if kind == "ints" else (value,)
+    return type(numbers) is tuple and all(type(i) is int and abs(i) <= MAX_INTEGER for i in numbers)
+
+
 def infer(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     """The dtype and shape that the op's rule gives; checks arity and attributes. Raises a `GraphError`."""
     op = OPS.get(node.op)
@@ -412,12 +425,8 @@ def infer(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     if set(node.attrs) != set(op.attrs):
         raise BadAttributes(f"{node.op} has the attributes {sorted(op.attrs)}, got {sorted(node.attrs)}")
     for name, kind in op.attrs.items():
-        value = node.attrs[name]
-        good = {"int": type(value) is int, "str": type(value) is str, "ints": type(value) is tuple}[kind]
-        if not good:
-            raise BadAttributes(f"attribute {name} of {node.op} must be of kind {kind}")
-        if kind != "str" and any(abs(i) > MAX_INTEGER for i in (value if isinstance(value, tuple) else (value,))):
-            raise BadAttributes(f"attribute {name} of {node.op} has an integer of 2^53 or more")
+        if not _is_of_kind(node.attrs[name], kind):
+            raise BadAttributes(f"attribute {name} of {node.op} must be {ATTRIBUTE_KINDS[kind]}")
     if node.op != "uniform" and any(i.dtype == "u32" for i in inputs):
         raise WrongShape(f"{node.op} cannot read u32; only uniform reads the seed")
     return op.infer(node, inputs)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from consensus.graph import Graph
 from consensus.graph.errors import GraphError
 from consensus.graph.node import canonical_json
-from tests.consensus.graph.test_graph import GRAPH
+from tests.consensus.exact.graph_vectors import make_graph
 
-GOOD = GRAPH.to_bytes()
+GOOD = make_graph().to_bytes()  # has an op of nearly every kind
 DOCUMENT: dict[str, Any] = json.loads(GOOD)
 
 HOSTILE = st.one_of(
@@ -37,6 +37,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PLACES = [path for path in places(DOCUMENT) if path]
+NODES = len(DOCUMENT["nodes"])
 
 
 def parse(data: bytes) -> None:
@@ -66,6 +67,28 @@ def test_hostile_values_anywhere(path: tuple[Any, ...], value: Any, how: str) ->
     else:
         place[path[-1]] = value
     parse(canonical_json(document))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, NODES - 1), st.integers(0, NODES - 1), st.sampled_from(sorted(DOCUMENT["nodes"][0]))),
+                min_size=1, max_size=4))  # fmt: skip
+def test_nodes_with_fields_of_other_nodes(swaps: list[tuple[int, int, str]]) -> None:
+    """All fields are legal somewhere: the rules that relate them decide."""
+    document = json.loads(GOOD)
+    for here, there, name in swaps:
+        document["nodes"][here][name] = DOCUMENT["nodes"][there][name]
+    parse(canonical_json(document))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(range(NODES)), st.integers(0, NODES))
+def test_nodes_in_another_order_or_fewer(order: list[int], count: int) -> None:
+    chosen = sorted(order[:count])
+    place = {old: new for new, old in enumerate(chosen)}
+    nodes = [DOCUMENT["nodes"][old] for old in chosen]
+    nodes = [{**node, "in": [place.get(i, i) for i in node["in"]]} for node in nodes]
+    parse(canonical_json({**DOCUMENT, "nodes": nodes}))
+    parse(canonical_json({**DOCUMENT, "nodes": [DOCUMENT["nodes"][old] for old in order]}))
 
 
 @settings(max_examples=300, deadline=None)
