@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
 from consensus.arbiter.elements import MOVEMENT, compute_element
-from consensus.arbiter.errors import BadNode, BadPlace
-from consensus.arbiter.geometry import tile_region
+from consensus.arbiter.errors import BadNode, BadOperands, BadPlace
+from consensus.arbiter.geometry import Region, tile_region
 from consensus.arbiter.operands import (
     BlankOperands,
     GivenOperands,
@@ -22,17 +20,15 @@ from consensus.arbiter.operands import (
     UnitEnds,
     check_finite,
     check_index,
+    check_no_top,
     read_array,
     take_tile,
     write_tile,
 )
 from consensus.arbiter.reductions import QUANTITIES, compute_partial, compute_top
 from consensus.arbiter.statement import (
-    MAX_INPUTS,
-    OP_CODES,
     Check,
     Element,
-    Ending,
     Operand,
     Outcome,
     Partial,
@@ -40,15 +36,19 @@ from consensus.arbiter.statement import (
     Tile,
 )
 from consensus.arbiter.tiles import TILE_OPS, compute_tile
-from consensus.commit.tensor import TensorForm
+from consensus.commit.tensor import TILE_SIDE, TensorForm
 from consensus.exact.errors import ExactError
 from consensus.graph.errors import GraphError
-from consensus.graph.graph import MAX_ELEMENTS, MAX_RANK
+from consensus.graph.graph import MAX_ELEMENTS, MAX_INPUTS, MAX_RANK
 from consensus.graph.node import Node
-from consensus.graph.ops import infer
+from consensus.graph.ops import OPS, infer
 
 BY_ELEMENT = MOVEMENT | (QUANTITIES.keys() - {"matmul"})
 """Ops whose tiles are made of elements, each a place of its own."""
+FINITE = {"sum": (0,), "amax": (0,), "matmul": (0, 1), "add_rows": (0,), "output": (0,)}
+"""Inputs in which a NaN or an infinity ends the unit (amax: a NaN or +inf; output: of f32)."""
+INDEXED = {"take_rows": 0, "pick": -1, "add_rows": 0}
+"""Ops whose second input holds indices, with the axis of the table (add_rows: of the result) that they count."""
 
 
 def compute(statement: Statement, operands: Sequence[Operand]) -> Outcome:
@@ -94,10 +94,10 @@ def compute_from(statement: Statement, operands: Operands) -> bytes:
 
 def check_node(node: Node, inputs: tuple[TensorForm, ...]) -> None:
     """Raises `BadNode` unless a valid graph may hold the node with inputs of these forms."""
-    if node.op not in OP_CODES:
-        raise BadNode(f"{node.op!r} is not arbitrated")
-    if len(inputs) > MAX_INPUTS:
-        raise BadNode(f"{len(inputs)} inputs, at most {MAX_INPUTS} can be arbitrated")
+    if node.op not in OPS or node.op == "input":
+        raise BadNode(f"{node.op[:64]!r} computes nothing: compare an input with the step's start state or batch")
+    if not len(node.inputs) == len(inputs) <= MAX_INPUTS:
+        raise BadNode(f"{len(inputs)} forms for {len(node.inputs)} inputs, of which at most {MAX_INPUTS} are allowed")
     for shape in (node.shape, *(form.shape for form in inputs)):
         if len(shape) > MAX_RANK or any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
             raise BadNode(f"shape {shape}: a rank over {MAX_RANK}, a dimension under 1 or too many elements")
@@ -109,34 +109,54 @@ def check_node(node: Node, inputs: tuple[TensorForm, ...]) -> None:
         raise BadNode(f"{node.op} gives {result}, the statement says {(node.dtype, node.shape)}")
 
 
+def split_tile(statement: Statement, data: bytes) -> list[Operand]:
+    """The operands of a tile that is made of elements, read off a side's bytes of it.
+
+    Two sides' tiles so yield the first element on which they differ; where none does, `compute` of either's operands
+    gives the right padding. Raises `BadPlace` for other places, `BadOperands` for another length.
+    """
+    node, place, form = statement.node, statement.place, TensorForm(statement.node.dtype, statement.node.shape)
+    if not isinstance(place, Tile) or node.op not in BY_ELEMENT or place.tile >= form.tile_count:
+        raise BadPlace(f"{node.op} has no {place} that is made of elements")
+    if len(data) != form.tile_bytes:
+        raise BadOperands(f"a tile of {form.dtype} has {form.tile_bytes} bytes, not {len(data)}")
+    size, region = form.numpy_dtype.itemsize, tile_region(form, place.tile)
+    operands = []
+    for y in range(region.height):
+        for x in range(region.width):
+            at = (y * TILE_SIDE + x) * size
+            operands.append(Operand(Element(_element_at(form, region, y, x)), data[at : at + size]))
+    return operands
+
+
+def _element_at(form: TensorForm, region: Region, y: int, x: int) -> int:
+    """Row-major index of an element of a tile."""
+    _, rows, columns = form.grid
+    return (region.batch * rows + region.row + y) * columns + region.column + x
+
+
 def _collect_elements(form: TensorForm, tile: int, operands: Operands) -> bytes:
     """An output tile from its agreed elements."""
     region = tile_region(form, tile)
-    _, rows, columns = form.grid
-    data = b""
-    for y in range(region.row, region.row + region.height):
-        first = (region.batch * rows + y) * columns + region.column
-        data += b"".join(operands.take(Element(first + x), form.numpy_dtype.itemsize) for x in range(region.width))
+    places = [Element(_element_at(form, region, y, x)) for y in range(region.height) for x in range(region.width)]
+    data = b"".join(operands.take(place, form.numpy_dtype.itemsize) for place in places)
     return write_tile(read_array(data, form).reshape(region.height, region.width))
 
 
 def _check_input(statement: Statement, place: Check, operands: Operands) -> bytes:
     """Empty unless the input tile ends the unit at this node; `BadPlace` for an input that never does."""
     node, form = statement.node, statement.inputs[place.input]
-    indexed = {"take_rows": statement.inputs[0].shape[:1], "pick": statement.inputs[0].shape[-1:], "add_rows": node.shape}
-    finite = node.op in ("sum", "matmul") or (node.op == "add_rows" and place.input == 0)
-    finite = finite or (node.op == "output" and node.dtype == "f32" and node.attrs["kind"] != "result")
-    by_index = node.op in indexed and place.input == 1
-    if place.tile >= form.tile_count or not (finite or by_index or node.op == "amax"):
+    by_index = node.op in INDEXED and place.input == 1
+    finite = node.op in FINITE and place.input in FINITE[node.op] and form.dtype == "f32"
+    if place.tile >= form.tile_count or not (finite or by_index):
         raise BadPlace(f"{node.op} checks no {place}")
-    values = take_tile(statement, operands, place.input, place.tile)
     region = tile_region(form, place.tile)
-    values = values[: region.height, : region.width]
+    values = take_tile(statement, operands, place.input, place.tile)[: region.height, : region.width]
     if by_index:
-        check_index(values, indexed[node.op][0])
+        sizes = node.shape if node.op == "add_rows" else statement.inputs[0].shape
+        check_index(values, sizes[INDEXED[node.op]])
     elif node.op == "amax":
-        if np.isnan(values).any() or np.isposinf(values).any():
-            raise UnitEnds(Ending.NON_FINITE)
+        check_no_top(values)
     else:
         check_finite(values)
     return b""

@@ -1,12 +1,15 @@
 """Errors of the arbiter. None of them settles a dispute by itself: they say that the question was badly put.
 
     ArbiterError
-    ├── TooLarge            statement or operands have more bytes than may be opened
-    ├── Malformed           the bytes are no SCALE encoding of a statement or of operands
+    ├── TooLarge            more bytes than may be opened
+    ├── Malformed           the bytes are no SCALE encoding of what they should be
     ├── BadNode             the node breaks its op's rule of dtypes, shapes and attributes, or a limit
     ├── BadPlace            the node has no such place
     ├── BadOperands         another operand, order, length or number than the place needs
-    └── Inconsistent        operands that contradict each other (a value above its set's agreed maximum)
+    ├── Inconsistent        operands that contradict each other (a value above its set's agreed maximum)
+    ├── BadForm             an input has another dtype or shape under its agreed root
+    ├── BadProof            the node or a tile is not under its agreed root
+    └── NotAgreed           a claim is not the one on which both sides agreed
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class TooLarge(ArbiterError):
 
 
 class Malformed(ArbiterError):
-    """The bytes do not decode; encode statement and operands as `consensus.arbiter.statement` says."""
+    """The bytes do not decode; encode as `consensus.arbiter.codec` says."""
 
     code = 1
 
@@ -58,3 +61,21 @@ class Inconsistent(ArbiterError):
     """The operands contradict each other: narrow to the partial that is wrong (both sides agreed on a false one)."""
 
     code = 5
+
+
+class BadForm(ArbiterError):
+    """A form that is not under the input's agreed root; take dtype, shape and inner root from the agreed tensor."""
+
+    code = 6
+
+
+class BadProof(ArbiterError):
+    """A node or tile that is not under its agreed root; open it with its own siblings, from the leaf up."""
+
+    code = 7
+
+
+class NotAgreed(ArbiterError):
+    """A claim with another hash than the agreed one; open the bytes that both sides hashed."""
+
+    code = 8

@@ -6,6 +6,7 @@ Trees of partials are made on demand and kept, so that a walk from a tile to a l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,8 @@ class Evaluation:
     def operands(self, place: Place) -> list[Operand]:
         """What `compute` needs for a place, as this execution has it; up to the operand that ends the unit."""
         recorder = _Recorder(self)
-        try:
+        with suppress(UnitEnds):
             compute_from(self.state(place), recorder)
-        except UnitEnds:
-            pass
         return recorder.taken
 
     def take(self, source: Source, size: int) -> bytes:

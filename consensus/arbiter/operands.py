@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from consensus.arbiter.errors import BadOperands
-from consensus.arbiter.statement import Ending, Input, Operand, Source, Statement, canonical_nan
+from consensus.arbiter.statement import Ending, Input, Operand, Source, Statement
 from consensus.commit.tensor import TILE_SIDE, TensorForm
+from consensus.exact.values import with_one_nan
 
 Array = npt.NDArray[Any]
 
@@ -67,7 +68,7 @@ class BlankOperands:
 def read_array(data: bytes, form: TensorForm) -> Array:
     """Elements of ``form``'s dtype; a truth value is false for the byte 0 and true for any other."""
     if form.dtype == "bool":
-        return np.frombuffer(data, np.uint8) != 0
+        return np.asarray(np.frombuffer(data, np.uint8) != 0)
     return np.frombuffer(data, form.numpy_dtype)
 
 
@@ -78,9 +79,8 @@ def take_tile(statement: Statement, operands: Operands, number: int, tile: int) 
 
 
 def write(values: Array) -> bytes:
-    """Little-endian bytes, NaNs canonical."""
-    if values.dtype == np.float32:
-        values = canonical_nan(values)
+    """Little-endian bytes, every NaN as `consensus.exact.values.NAN_BITS`."""
+    values = with_one_nan(values)
     return values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
@@ -94,6 +94,12 @@ def write_tile(values: Array) -> bytes:
 def check_finite(values: Array) -> None:
     """Raises `UnitEnds` for a NaN or an infinity (rule E8)."""
     if not np.isfinite(values).all():
+        raise UnitEnds(Ending.NON_FINITE)
+
+
+def check_no_top(values: Array) -> None:
+    """Raises `UnitEnds` for a NaN or +inf, of which ``amax`` gives no maximum (rule E8)."""
+    if np.isnan(values).any() or np.isposinf(values).any():
         raise UnitEnds(Ending.NON_FINITE)
 
 

@@ -29,8 +29,16 @@ import numpy.typing as npt
 
 from consensus.arbiter.errors import BadPlace, Inconsistent
 from consensus.arbiter.geometry import ravel, tile_at, tiles_over, unravel
-from consensus.arbiter.operands import Operands, UnitEnds, check_finite, check_index, take_tile, write, write_tile
-from consensus.arbiter.statement import Ending, Partial, Quantity, Statement
+from consensus.arbiter.operands import (
+    Operands,
+    check_finite,
+    check_index,
+    check_no_top,
+    take_tile,
+    write,
+    write_tile,
+)
+from consensus.arbiter.statement import Partial, Quantity, Statement
 from consensus.commit.tensor import TILE_ELEMENTS, TILE_SIDE
 from consensus.exact.grid import SUM_BITS, exponents, rescale
 
@@ -186,7 +194,7 @@ def _quantise(values: Array, largest: Array, bits: int) -> Array:
     """Finite values on the grid of their agreed maximum (E2); raises `Inconsistent` for a value above it."""
     if (np.abs(values) > largest).any():
         raise Inconsistent("a value is above the agreed maximum of its set")
-    return np.rint(np.ldexp(values, bits - exponents(largest))).astype(np.int64)
+    return np.asarray(np.rint(np.ldexp(values, bits - exponents(largest))).astype(np.int64))
 
 
 def _set_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes:
@@ -204,7 +212,7 @@ def _set_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes
     row, column = row % TILE_SIDE, column % TILE_SIDE
     values = tile[row : row + height, column : column + width]
     if statement.node.op == "amax":
-        _check_no_top(values)
+        check_no_top(values)
         return write(_largest(values, None))
     if place.quantity is _MAXIMUM:
         check_finite(values)
@@ -212,11 +220,6 @@ def _set_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes
     largest = _take(statement, get_root(statement, _MAXIMUM, place.of), operands)
     check_finite(values)
     return write(_quantise(values, largest, SUM_BITS).sum().reshape(1))
-
-
-def _check_no_top(values: Array) -> None:
-    if np.isnan(values).any() or np.isposinf(values).any():
-        raise UnitEnds(Ending.NON_FINITE)
 
 
 def _rows_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes:
