@@ -14,6 +14,7 @@ import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
+from miner.cli import graph
 from miner.cli.common import PASSWORD_VARIABLE, default_base_path, describe, fail, open_wallet, run_app, run_async
 from miner.console import format_amount, set_up_logging
 from miner.roles.context import PLANCKS, find_endpoint_of
@@ -30,10 +31,9 @@ log = logging.getLogger(__name__)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
 task_app = typer.Typer(no_args_is_help=True, help="Post training tasks, watch them, download what was trained.")
-graph_app = typer.Typer(no_args_is_help=True, help="Look at the committed graph of a model's training step.")
 account_app = typer.Typer(no_args_is_help=True, help="Make keys, look at accounts.")
 app.add_typer(task_app, name="task")
-app.add_typer(graph_app, name="graph")
+app.add_typer(graph.app, name="graph")
 app.add_typer(account_app, name="account")
 
 READER_URI = "//Reader"
@@ -236,26 +236,6 @@ def download(
         typer.echo(f"unit {chosen}: {len(data)} bytes of state 0x{root.hex()} from {endpoint} in {output}")
 
     _read(node, work)
-
-
-@graph_app.command("show")
-def show_graph(
-    model: Annotated[str, typer.Argument(help="Built-in model.")],
-) -> None:
-    """Trace a model's training step; print its root, cost and operations."""
-    from miner.models import UnknownModel, build_task_graph  # noqa: PLC0415 - PyTorch costs seconds
-
-    try:
-        graph = build_task_graph(model)
-    except UnknownModel as error:
-        fail(str(error))
-    typer.echo(f"root 0x{graph.root().hex()}")
-    typer.echo(f"{len(graph.nodes)} nodes, {format_amount(graph.macs())}MAC a step, {len(graph.to_bytes())} bytes")
-    kinds: dict[str, int] = {}
-    for entry in graph.nodes:
-        kinds[str(entry.op)] = kinds.get(str(entry.op), 0) + 1
-    for name, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
-        typer.echo(f"{count:>6}  {name}")
 
 
 @account_app.command("new")

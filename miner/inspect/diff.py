@@ -1,18 +1,18 @@
 """The first node at which two executions of one step part.
 
-Three comparisons:
+Four comparisons:
 
 - two backends here, node by node (`compare_backends`): equal operands, different bytes, so that node's kernel is wrong;
 - one backend here against a dump of digests made elsewhere (`compare_with_dump`): two machines;
+- two dumps made elsewhere (`compare_dumps`);
 - two backends here, whole steps as they are really run (`compare_steps`, `narrow_step`): what only fusion or the
   buffer plan breaks, narrowed by cutting the graph shorter.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from consensus.graph import Graph, GraphBuilder
 from consensus.graph.node import Node
 from consensus.graph.ops import NUMPY_DTYPES
 
-from miner.inspect.dump import Dump
+from miner.inspect.dump import Dump, compute_digest
 from miner.inspect.errors import RefusedNode
 from miner.inspect.source import StepInputs
 from miner.inspect.values import NodeTracer, NodeValues, finish_as_step, iterate_values, keep_finite
@@ -32,9 +32,6 @@ from miner.kernels import Executor
 Array = npt.NDArray[Any]
 Progress = Callable[[str], None]
 """Told what goes on, now and then."""
-
-DIGEST_BYTES = 16
-"""Bytes of a node's BLAKE2b digest: for finding faults, not for commitments."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,9 @@ class Operand:
     dtype: str
     shape: tuple[int, ...]
     digest: str
-    minimum: float
-    maximum: float
+    minimum: float | None
+    maximum: float | None
+    """Least and greatest element; None where only digests are known."""
     element: Element | None
     """The element that the differing element was made of, for elementwise ops."""
 
@@ -91,10 +89,12 @@ class Comparison:
     parting: Parting | None
     """None when all are equal."""
 
-
-def compute_digest(value: Array) -> str:
-    """Hexadecimal BLAKE2b digest of a tensor's bytes in row-major order."""
-    return hashlib.blake2b(value.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
+    def swapped(self) -> Comparison:
+        """The same with the sides exchanged."""
+        parting = self.parting
+        if parting is None:
+            return self
+        return replace(self, parting=replace(parting, first_a=parting.first_b, first_b=parting.first_a))
 
 
 def is_same(a: Array, b: Array) -> bool:
@@ -116,9 +116,9 @@ def compare_backends(
             raise left
         refused = next((v for v in found.values if isinstance(v, RefusedNode)), None)
         if refused is not None:
-            return Comparison(count, _describe(graph, found, None, None, str(refused)))
+            return Comparison(count, _describe_found(graph, found, None, None, str(refused)))
         if not (isinstance(left, RefusedNode) or isinstance(right, RefusedNode) or is_same(left, right)):
-            return Comparison(count, _describe(graph, found, left, right, ""))
+            return Comparison(count, _describe_found(graph, found, left, right, ""))
     return Comparison(count, None)
 
 
@@ -140,12 +140,28 @@ def compare_with_dump(
         if compute_digest(value) != dump.digests[found.index]:
             node = graph.nodes[found.index]
             other = dump.get_value(found.index, NUMPY_DTYPES[node.dtype], node.shape)
-            return Comparison(count, _describe(graph, found, value, other, ""))
+            return Comparison(count, _describe_found(graph, found, value, other, ""))
     return Comparison(count, None)
 
 
+def compare_dumps(graph: Graph, a: Dump, b: Dump) -> Comparison:
+    """The first node whose digests differ; its operands' digests are equal in both. Nothing is executed."""
+    for index, (left, right) in enumerate(zip(a.digests, b.digests, strict=True)):
+        if left == right:
+            continue
+        node = graph.nodes[index]
+        values = [dump.get_value(index, NUMPY_DTYPES[node.dtype], node.shape) for dump in (a, b)]
+        operands = []
+        for i in node.inputs:
+            source = graph.nodes[i]
+            value = a.get_value(i, NUMPY_DTYPES[source.dtype], source.shape)
+            operands.append(_describe_operand(graph, node, i, a.digests[i], value, _find_place(*values)))
+        return Comparison(index + 1, _describe(node, index, values[0], values[1], "", operands))
+    return Comparison(len(graph.nodes), None)
+
+
 def make_dump(
-    graph: Graph, inputs: StepInputs, tracer: NodeTracer, nodes: Sequence[int], machine: str,
+    graph: Graph, inputs: StepInputs, tracer: NodeTracer, nodes: Collection[int], machine: str,
     on_node: Callable[[int], None] | None = None,
 ) -> Dump:  # fmt: skip
     """Digests of all nodes, and the values of ``nodes``. Raises `RefusedNode`."""
@@ -245,35 +261,44 @@ def _cut_differs(graph: Graph, inputs: StepInputs, last: int, a: str, b: str) ->
         return differs(True)
 
 
-def _describe(graph: Graph, found: NodeValues, a: Array | None, b: Array | None, refusal: str) -> Parting:
-    node = graph.nodes[found.index]
-    place: tuple[int, ...] | None = None
-    differing = None
-    if a is not None and b is not None:
-        unequal = _get_words(a) != _get_words(b)
-        differing = int(unequal.sum())
-        place = tuple(int(i) for i in np.unravel_index(int(np.argmax(unequal)), node.shape)) if node.shape else ()
-    operands = tuple(
-        _describe_operand(graph, node, i, value, place)
+def _describe_found(graph: Graph, found: NodeValues, a: Array | None, b: Array | None, refusal: str) -> Parting:
+    """A parting whose operands were computed here."""
+    node, place = graph.nodes[found.index], _find_place(a, b)
+    operands = [
+        _describe_operand(graph, node, i, compute_digest(value), value, place)
         for i, value in zip(node.inputs, found.operands[0], strict=True)
-    )
+    ]
+    return _describe(node, found.index, a, b, refusal, operands)
+
+
+def _describe(
+    node: Node, index: int, a: Array | None, b: Array | None, refusal: str, operands: list[Operand]
+) -> Parting:
+    place = _find_place(a, b)
+    differing = None if a is None or b is None else int((_get_words(a) != _get_words(b)).sum())
     return Parting(
-        found.index, node.op, node.dtype, node.shape, dict(node.attrs), differing,
-        _get_element(a, place), _get_element(b, place), refusal, operands,
+        index, node.op, node.dtype, node.shape, dict(node.attrs), differing,
+        _get_element(a, place), _get_element(b, place), refusal, tuple(operands),
     )  # fmt: skip
+
+
+def _find_place(a: Array | None, b: Array | None) -> tuple[int, ...] | None:
+    """Index of the first differing element, if both values are known."""
+    if a is None or b is None:
+        return None
+    first = int(np.argmax(_get_words(a) != _get_words(b)))
+    return tuple(int(i) for i in np.unravel_index(first, a.shape)) if a.shape else ()
 
 
 def _describe_operand(
-    graph: Graph, node: Node, index: int, value: Array, place: tuple[int, ...] | None
+    graph: Graph, node: Node, index: int, digest: str, value: Array | None, place: tuple[int, ...] | None
 ) -> Operand:
     source = graph.nodes[index]
     element = None
-    if place is not None and node.op in ELEMENTWISE:
+    if value is not None and place is not None and node.op in ELEMENTWISE:
         element = _get_element(value, _broadcast_back(place, source.shape))
-    return Operand(
-        index, source.op, source.dtype, source.shape, compute_digest(value), float(value.min()), float(value.max()),
-        element,
-    )  # fmt: skip
+    low, high = (None, None) if value is None else (float(value.min()), float(value.max()))
+    return Operand(index, source.op, source.dtype, source.shape, digest, low, high, element)
 
 
 ELEMENTWISE = frozenset(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ Array = npt.NDArray[Any]
 VERSION = "aipow-node-digests/v1"
 MAX_DUMP_BYTES = 2**28
 """Largest dump that is read (= 268,435,456)."""
+DIGEST_BYTES = 16
+"""Bytes of a node's BLAKE2b digest: for finding faults, not for commitments."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Dump:
     """Words on the machine, for the reader."""
     step: int
     digests: tuple[str, ...]
-    """By node (`miner.inspect.diff.compute_digest`)."""
+    """By node (`compute_digest`)."""
     values: dict[int, bytes] = field(default_factory=dict)
     """Bytes of some nodes' values in row-major order, little-endian."""
 
@@ -59,8 +62,17 @@ class Dump:
         })  # fmt: skip
 
 
+def compute_digest(value: Array) -> str:
+    """Hexadecimal BLAKE2b digest of a tensor's bytes in row-major order."""
+    return _digest(value.tobytes())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
 def read_dump(path: Path, graph: Graph) -> Dump:
-    """A dump of this very graph; raises `BadDump`, OSError."""
+    """A dump of this very graph; raises `BadDump`, `FileTooLarge`, OSError."""
     try:
         document = json.loads(read_bounded(path, MAX_DUMP_BYTES))
     except (ValueError, RecursionError) as error:
@@ -82,6 +94,8 @@ def read_dump(path: Path, graph: Graph) -> Dump:
     for name, text in document["values"].items():
         index = _parse_index(path, name, graph)
         values[index] = _parse_value(path, index, text, graph)
+        if _digest(values[index]) != digests[index]:
+            raise BadDump(str(path), f"the value of node {index} has another digest than the dump says")
     return Dump(
         document["graph"], document["backend"], document["machine"], document["step"], tuple(digests), values
     )

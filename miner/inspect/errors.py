@@ -1,7 +1,8 @@
 """Errors of inspecting.
 
     InspectError
-    ├── NoSuchGraph       neither a built-in model nor a file has this name
+    ├── NoSuchGraph       neither a model nor a file has this name
+    ├── FileTooLarge      a file above the bound of its kind
     ├── MissingInputs     a graph from a file was to be executed without a state or a batch
     ├── UnusableBackend   a backend that is unknown, absent here, or failed its self-test
     ├── BadDump           a file that is no dump of node digests, or one of another graph
@@ -10,19 +11,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class InspectError(Exception):
     """Base of what the inspecting commands refuse."""
 
 
 class NoSuchGraph(InspectError):
-    """The name is no built-in model and no file."""
+    """The name is no model and no file."""
 
-    def __init__(self, name: str, models: list[str]) -> None:
+    def __init__(self, name: str, models: Sequence[str]) -> None:
         self.name = name
         super().__init__(
             f"no model is called {name!r} and there is no such file; give a graph's JSON or one of {', '.join(models)}"
         )
+
+
+class FileTooLarge(InspectError):
+    """The file has more bytes than are read."""
+
+    def __init__(self, file: str, size: int, limit: int) -> None:
+        self.file, self.size, self.limit = file, size, limit
+        super().__init__(f"{file} has {size:,} bytes, at most {limit:,} are read; is it the right file?")
 
 
 class MissingInputs(InspectError):
@@ -46,7 +57,7 @@ class BadDump(InspectError):
 
     def __init__(self, file: str, reason: str) -> None:
         self.file, self.reason = file, reason
-        super().__init__(f"{file}: {reason}; make it with `aipow graph diff … --a BACKEND --dump FILE`")
+        super().__init__(f"{file}: {reason}; make it with `aipow graph diff MODEL --a BACKEND --dump FILE`")
 
 
 class RefusedNode(InspectError):

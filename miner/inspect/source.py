@@ -1,4 +1,4 @@
-"""Where an inspected graph and its inputs come from: a built-in model, or files."""
+"""Where an inspected graph and its inputs come from: a built-in model, a benchmark model, or files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from consensus.exact.random import derive_key
 from consensus.graph import Graph
-from consensus.graph.errors import MalformedGraph
 from consensus.graph.graph import MAX_BYTES
 from consensus.graph.ops import NUMPY_DTYPES
 
-from miner.inspect.errors import MissingInputs, NoSuchGraph
+from miner.inspect.errors import FileTooLarge, MissingInputs, NoSuchGraph
 from miner.kernels import WrongInput
 from miner.store.tensor_file import MAX_FILE_BYTES, decode_tensors
 from miner.work.segment import STEP_PURPOSE
@@ -52,48 +51,64 @@ class StepInputs:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """A file's bytes; raises OSError, and ValueError for one above ``limit`` before any of it is read."""
+    """A file's bytes; raises OSError, and `FileTooLarge` for one above ``limit`` before any of it is read."""
     size = path.stat().st_size
     if size > limit:
-        raise ValueError(f"{path} has {size:,} bytes, at most {limit:,} are read")
+        raise FileTooLarge(str(path), size, limit)
     return path.read_bytes()
 
 
 def load_graph(name: str) -> Graph:
-    """The graph of a built-in model, else of a file of canonical JSON.
+    """The graph of a built-in model, of a file of canonical JSON, or of a benchmark model, which is traced.
 
-    Raises `NoSuchGraph`, OSError and the `GraphError` of a bad file.
+    Raises `NoSuchGraph`, `FileTooLarge`, OSError and the `GraphError` of a bad file.
     """
     from miner.models import MODELS, build_task_graph
 
     if name in MODELS:
         return build_task_graph(name)
     path = Path(name)
-    if not path.is_file():
-        raise NoSuchGraph(name, sorted(MODELS))
-    try:
-        data = read_bounded(path, MAX_BYTES)
-    except ValueError as error:
-        raise MalformedGraph(str(error)) from error
-    return Graph.from_bytes(data)
+    if path.is_file():
+        return Graph.from_bytes(read_bounded(path, MAX_BYTES))
+    from miner.bench.workload import WORKLOADS, load_workload, trace_workload  # with PyTorch, which costs seconds
+
+    if name not in WORKLOADS:
+        raise NoSuchGraph(name, WORKLOADS)
+    return trace_workload(load_workload(name))
 
 
-def load_inputs(name: str, state: Path | None, batch: Path | None, seed: bytes, step: int) -> StepInputs:
-    """The inputs of a step: from safetensors files, else of a built-in model its first state and its batch of ``step``.
+def load_inputs(
+    name: str, graph: Graph, state: Path | None, batch: Path | None, seed: bytes, step: int
+) -> StepInputs:
+    """The inputs of a step: from safetensors files, else of a named model its first state and its batch of ``step``.
 
-    Raises `MissingInputs`, OSError, ValueError, and `TensorFileError` for a bad file.
+    A benchmark model has one batch only. Raises `MissingInputs`, `FileTooLarge`, OSError, and `TensorFileError` for a
+    bad file.
     """
-    from miner.models import MODELS, initial_state, load_dataset
-
-    if name not in MODELS:
-        for kind, path in (("state", state), ("batch", batch)):
-            if path is None:
-                raise MissingInputs(kind)
-    return StepInputs(
-        initial_state(name, seed) if state is None else _read_tensors(state),
-        load_dataset(name).batch(seed, step) if batch is None else _read_tensors(batch),
+    own_state, own_batch = ({}, {}) if state and batch else _load_own(name, graph, seed, step)
+    found = StepInputs(
+        own_state if state is None else _read_tensors(state), own_batch if batch is None else _read_tensors(batch),
         seed, step,
     )  # fmt: skip
+    signature = graph.signature()
+    for kind, wanted, given in (("state", signature.state, found.state), ("batch", signature.batch, found.batch)):
+        if wanted and not given:
+            raise MissingInputs(kind)
+    return found
+
+
+def _load_own(name: str, graph: Graph, seed: bytes, step: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """State and batch of a named model; empty for a file."""
+    from miner.models import MODELS, initial_state, load_dataset
+
+    if name in MODELS:
+        return initial_state(name, seed), load_dataset(name).batch(seed, step)
+    if Path(name).is_file():
+        return {}, {}
+    from miner.bench.workload import compute_first_state, load_workload, make_batch
+
+    model = load_workload(name)
+    return compute_first_state(model, graph), make_batch(model)
 
 
 def _read_tensors(path: Path) -> dict[str, Array]:

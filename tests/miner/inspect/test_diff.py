@@ -54,7 +54,7 @@ def graph() -> Graph:
 
 @pytest.fixture(scope="module")
 def inputs() -> StepInputs:
-    return load_inputs(TINY, None, None, SEED, 0)
+    return load_inputs(TINY, build_task_graph(TINY), None, None, SEED, 0)
 
 
 def first(graph: Graph, op: str) -> int:
@@ -63,14 +63,16 @@ def first(graph: Graph, op: str) -> int:
 
 @pytest.mark.parametrize("model", [TINY, "byte-gpt-tiny"])
 def test_numpy_and_reference_are_equal_at_every_node(model: str) -> None:
-    graph, inputs = build_task_graph(model), load_inputs(model, None, None, SEED, 0)
+    graph = build_task_graph(model)
+    inputs = load_inputs(model, graph, None, None, SEED, 0)
     found = compare_backends(graph, inputs, NumpyTracer(), ReferenceTracer())
     assert found.parting is None and found.nodes == len(graph.nodes)
 
 
 def test_nodes_as_graphs_of_their_own_give_the_same_values() -> None:
     """Masks of −inf too, which no output may hold."""
-    graph, inputs = build_task_graph("byte-gpt-tiny"), load_inputs("byte-gpt-tiny", None, None, SEED, 0)
+    graph = build_task_graph("byte-gpt-tiny")
+    inputs = load_inputs("byte-gpt-tiny", graph, None, None, SEED, 0)
     found = compare_backends(graph, inputs, GraphTracer("numpy"), ReferenceTracer())
     assert found.parting is None and found.nodes == len(graph.nodes)
 
