@@ -1,10 +1,12 @@
 """Golden vector of a whole graph, for other implementations: ``tests/vectors/exact/graph.json``.
 
-``{"graph", "root", "macs", "seed", "state", "batch", "steps": [{"step", "loss", "grad_norm", "state_root"}],
+``{"graph", "root", "macs", "seed", "state", "batch", "steps": [{"step", "loss", "grad_norm", "state_root", "nodes"}],
 "new_state"}``: a small language model's training step (embedding, convolution over positions, rotation by sin and cos,
 dropout, softmax, cross-entropy, momentum; forward and backward by hand) run three times on one batch. ``graph`` is the
 graph's canonical JSON as a string, ``root`` its root, losses and norms are f32 bits, ``state_root`` is the state
-commitment after each step, tensors are as in ``ops.json``, and ``new_state`` is the state after the last step.
+commitment after each step, ``nodes`` are the tensor roots of all nodes' values in order (so that a wrong
+implementation sees its first wrong node), tensors are as in ``ops.json``, and ``new_state`` is the state after the
+last step.
 
 Written by: ``python -m tests.consensus.exact.graph_vectors``
 """
@@ -18,7 +20,7 @@ import numpy as np
 
 from consensus.commit.state import compute_state_commitment
 from consensus.graph import Graph, GraphBuilder
-from consensus.graph.reference import run_reference
+from consensus.graph.reference import compute_value_root, run_nodes
 from tests.consensus.exact.vectors import FOLDER, Array, describe, indices, small
 
 FILE = FOLDER / "graph.json"
@@ -135,11 +137,13 @@ def make_vector() -> dict[str, Any]:
         inputs |= {("batch", name): value for name, value in batch.items()}
         inputs[("seed", "seed")] = np.array(SEED, dtype=np.uint32)
         inputs[("step", "step")] = np.array(step, dtype=np.int64)
-        outputs = run_reference(graph, inputs)
+        values = run_nodes(graph, inputs)
+        named = zip(graph.nodes, values, strict=True)
+        outputs = {(n.attrs["kind"], n.attrs["name"]): np.asarray(v, order="C") for n, v in named if n.op == "output"}
         state = {name: outputs[("state", name)] for name in state}
-        root = compute_state_commitment(state).root.hex()
-        loss, norm = bits(outputs[("loss", "loss")]), bits(outputs[("grad_norm", "grad_norm")])
-        vector["steps"].append({"step": step, "loss": loss, "grad_norm": norm, "state_root": root})
+        record: dict[str, Any] = {"step": step, "state_root": compute_state_commitment(state).root.hex()}
+        record |= {kind: bits(outputs[(kind, kind)]) for kind in ("loss", "grad_norm")}
+        vector["steps"].append(record | {"nodes": [compute_value_root(value).hex() for value in values]})
     vector["new_state"] = {name: describe(value) for name, value in state.items()}
     return vector
 

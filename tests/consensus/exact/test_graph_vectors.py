@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from consensus.commit.state import compute_state_commitment
 from consensus.graph import Graph
-from consensus.graph.reference import run_reference
+from consensus.graph.reference import compute_value_root, run_nodes, run_reference
 from miner.kernels import Executor
 from tests.consensus.exact.graph_vectors import FILE, SEED, bits, make_inputs, make_vector
 from tests.consensus.exact.vectors import parse
@@ -25,6 +25,28 @@ def run(state: dict[str, npt.NDArray[Any]], batch: dict[str, npt.NDArray[Any]]) 
 
 def test_vector_is_regenerated_exactly() -> None:
     assert json.loads(json.dumps(make_vector())) == VECTOR
+
+
+def test_reference_gives_each_node_of_each_step() -> None:
+    """As another implementation would replay it: from the file alone."""
+    state = {name: parse(value) for name, value in VECTOR["state"].items()}
+    batch = {("batch", name): parse(value) for name, value in VECTOR["batch"].items()}
+    for step in VECTOR["steps"]:
+        inputs = batch | {("state", name): value for name, value in state.items()}
+        inputs[("seed", "seed")] = np.array(VECTOR["seed"], dtype=np.uint32)
+        inputs[("step", "step")] = np.array(step["step"], dtype=np.int64)
+        values = run_nodes(GRAPH, inputs)
+        assert [compute_value_root(value).hex() for value in values] == step["nodes"]
+        for node, value in zip(GRAPH.nodes, values, strict=True):
+            if node.op == "output" and node.attrs["kind"] == "state":
+                state[str(node.attrs["name"])] = value
+    assert {k: v.tobytes() for k, v in state.items()} == {k: parse(v).tobytes() for k, v in VECTOR["new_state"].items()}
+
+
+def test_a_value_root_does_not_see_the_bits_of_a_nan() -> None:
+    nans = np.array([0x7FC00000, 0xFFC00001, 0x7F800001], dtype=np.uint32).view(np.float32)
+    assert len({compute_value_root(nan[None]) for nan in nans}) == 1
+    assert compute_value_root(np.array(0.0)) != compute_value_root(np.array(-0.0))
 
 
 def test_executor_gives_the_vector() -> None:

@@ -350,11 +350,44 @@ def _source_cases() -> Iterator[Case]:
         yield case("uniform", seed, np.array(step, dtype=np.int64), attrs=attrs, like=Node("uniform", (), "", shape))
 
 
+def _bad_value_cases() -> Iterator[Case]:
+    """Each op with every bad value that it accepts; what it refuses stands in `make_refusals`."""
+    bools = np.array([False, True])[:, None, None]
+    yield case("where", bools, WITH_NAN[:, None], WITH_NAN)
+    for values in (WITH_NAN.reshape(5, 7), INTEGERS.reshape(3, 3)):
+        rows, columns = values.shape
+        yield case("reshape", values, like=Node("reshape", (), "", (columns, rows)))
+        yield case("expand", values[:, None], like=Node("expand", (), "", (rows, 2, columns)))
+        yield case("transpose", values, attrs={"perm": (1, 0)})
+        yield case("slice", values.reshape(-1), attrs={"axis": 0, "start": 0, "stop": values.size, "step": 1})
+        yield case("concat", values, values[::-1], values, attrs={"axis": 0})
+        yield case("take_rows", values, np.arange(rows, dtype=np.int64)[::-1])
+        yield case("pick", values, np.tile(np.arange(columns, dtype=np.int64)[::-1], (rows, 1)))
+        yield case("windows", values, attrs={"kernel": (2, 2), "stride": (1, 1), "dilation": (1, 1)})
+        sides = {"low": (1, 0), "high": (0, 1), "interior": (0, 1)}
+        yield from (case("pad", values, np.array(fill), attrs=sides) for fill in values.reshape(-1))
+    column, row = FINITE[:, None], FINITE[None]
+    for bits in (1, 12, 14):
+        for left, right in ((column, row), (row, column), (np.diag(FINITE), np.eye(len(FINITE), dtype=F))):
+            yield case("matmul", left, right, attrs={"bits": bits})
+    largest = np.array([[3.4028235e38] * 3, [-3.4028235e38] * 3], dtype=F)
+    for values in (column, row, largest):
+        index = np.arange(len(values), dtype=np.int64) // 2
+        yield case("add_rows", values, index, attrs={"rows": len(values)})
+        yield from (case("sum", values, attrs={"axes": axes}) for axes in ((0,), (1,), (0, 1)))
+        yield from (case("amax", values, attrs={"axes": axes}) for axes in ((0,), (1,), (0, 1)))
+    yield from (case("output", FINITE, attrs={"kind": kind, "name": "w"}) for kind in ("state", "result"))
+    yield case("output", INTEGERS, attrs={"kind": "state", "name": "w"})
+    yield case("output", np.array([True, False]), attrs={"kind": "result", "name": "w"})
+    for kind in ("loss", "grad_norm"):
+        yield from (case("output", np.array(x), attrs={"kind": kind, "name": kind}) for x in FINITE[-4:])
+
+
 def make_cases() -> list[Case]:
     """All cases with a result, in a fixed order."""
     groups: tuple[Iterable[Case], ...] = (
         _first_cases(), _elementwise_cases(), _transcendental_cases(), _reduction_cases(), _matmul_cases(),
-        _movement_cases(), _source_cases(),
+        _movement_cases(), _source_cases(), _bad_value_cases(),
     )  # fmt: skip
     cases = [found for group in groups for found in group]
     wrong = [found["op"] for found in cases if "error" in found]
@@ -376,7 +409,9 @@ def make_refusals() -> list[Case]:
             cases += [case("matmul", *pair, attrs={"bits": 12}) for pair in ((values, right), (right, values))]
             if bad != -np.inf:
                 cases += [case("amax", values, attrs={"axes": axes}) for axes in ((0,), (0, 1))]
-            cases += [case("output", values, attrs={"kind": "state", "name": "w"})]
+            cases += [case("output", values, attrs={"kind": kind, "name": "w"}) for kind in ("state", "result")]
+        scalar = np.array(bad, dtype=F)
+        cases += [case("output", scalar, attrs={"kind": kind, "name": kind}) for kind in ("loss", "grad_norm")]
     table = adversarial((3, 4), 182)
     for index in (-1, 4, 2**32, 2**63 - 1, -(2**63)):
         wrong = np.array([0, index], dtype=np.int64)
