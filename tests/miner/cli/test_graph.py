@@ -39,6 +39,7 @@ def make_different(dump: Path, folder: Path, node: int) -> Path:
     """The dump as another machine with another value of a node would have written it."""
     document = json.loads(dump.read_text())
     document["digests"][node] = "0" * 32
+    document["values"].clear()
     file = folder / f"wrong-{node}.json"
     file.write_text(json.dumps(document))
     return file
