@@ -1,0 +1,323 @@
+/* Products in blocks. Panels of b (and of a, where its pairs do not lie in memory as they are) are packed a part at a
+   time; then blocks of c are computed one after another by each thread, one panel of b staying in the first cache and a
+   block's panels of a in the second. */
+#include "gemm.h"
+
+#include <stddef.h>
+
+#include "exact.h"
+#include "gemm_tile.h"
+
+#define CACHE_BYTES (192 << 10)  /* of a block's rows of a: well inside a second-level cache */
+#define PART_BYTES (4 << 20)     /* of packed panels at a time */
+#define MAX_BLOCK_ROWS 256       /* rounded down to whole panels */
+#define BLOCK_COLUMNS 256
+#define ALIGNMENT 64
+
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+static double two_to(int32_t exponent) { return aipow_f64((int64_t)(exponent + 1023) << 52); }
+
+/* The portable kernel: rows of c over the pool, sums in int64. */
+
+enum { STRIP = 64 };
+
+static void portable_strip(const aipow_gemm *g, int64_t batch, int64_t i, int64_t j0, int64_t width) {
+    int64_t sums[STRIP] = {0};
+    const int16_t *a = g->a + batch * g->a_batch + i * g->a_row, *b = g->b + batch * g->b_batch + j0 * g->b_col;
+    if (g->b_col == 1) {
+        for (int64_t k = 0; k < g->k; k++)
+            for (int64_t j = 0; j < width; j++) sums[j] += (int32_t)a[k * g->a_k] * b[k * g->b_k + j];
+    } else {
+        for (int64_t j = 0; j < width; j++)
+            for (int64_t k = 0; k < g->k; k++) sums[j] += (int32_t)a[k * g->a_k] * b[k * g->b_k + j * g->b_col];
+    }
+    const int32_t *eb = g->eb + batch * g->eb_batch + j0;
+    int32_t exponent = g->ea[batch * g->ea_batch + i] - 2 * g->bits;
+    float *c = g->c + batch * g->c_batch + i * g->ldc + j0;
+    for (int64_t j = 0; j < width; j++) c[j] = aipow_rescale(sums[j], exponent + eb[j]);
+}
+
+static void portable_rows(void *context, int64_t begin, int64_t end, int thread) {
+    const aipow_gemm *g = context;
+    (void)thread;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t batch = row / g->m, i = row % g->m;
+        for (int64_t j = 0; j < g->n; j += STRIP) portable_strip(g, batch, i, j, min(STRIP, g->n - j));
+        if (g->post) g->post(g->post_ctx, batch, i, 0, g->n);
+    }
+}
+
+/* How a product is cut for a kernel. */
+
+typedef struct {
+    const aipow_tile_kernel *kernel;
+    int64_t pairs;
+    int is_a_direct;             /* a's pairs are read where they lie */
+    int64_t a_panels, b_panels;  /* of one item */
+    int64_t a_part, b_part;      /* panels that are packed at a time */
+    int64_t block_a, block_b;    /* panels of a block */
+    int64_t a_bytes, b_bytes;    /* of a panel */
+    int is_item_each;            /* small items: each thread packs and computes whole items on its own */
+    int64_t thread_bytes, shared_bytes;
+} cut;
+
+static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int threads) {
+    cut s = {.kernel = kernel, .pairs = divide_up(g->k, 2)};
+    s.is_a_direct = g->a_k == 1 && g->k % 2 == 0;
+    s.a_panels = divide_up(g->m, kernel->rows);
+    s.b_panels = divide_up(g->n, kernel->columns);
+    s.a_bytes = round_up(s.pairs * kernel->rows * 4, ALIGNMENT);
+    s.b_bytes = round_up(s.pairs * kernel->columns * 4, ALIGNMENT);
+    s.a_part = s.is_a_direct ? s.a_panels : min(s.a_panels, max(1, PART_BYTES / s.a_bytes));
+    s.b_part = min(s.b_panels, max(1, PART_BYTES / s.b_bytes));
+    s.block_a = max(1, min(MAX_BLOCK_ROWS / kernel->rows, CACHE_BYTES / s.a_bytes));
+    s.block_b = max(1, BLOCK_COLUMNS / kernel->columns);
+    int64_t packed = s.b_part * s.b_bytes + (s.is_a_direct ? 0 : s.a_part * s.a_bytes);
+    int is_whole = s.a_part == s.a_panels && s.b_part == s.b_panels;
+    s.is_item_each = is_whole && g->batch >= 2 * threads && packed <= PART_BYTES / 4;
+    if (!s.is_item_each) { /* enough blocks for all threads */
+        while (s.block_a > 4 && divide_up(s.a_part, s.block_a) * divide_up(s.b_part, s.block_b) < 4 * threads && threads > 1)
+            s.block_a = divide_up(s.block_a, 2);
+    }
+    int64_t rest = s.is_a_direct ? s.a_bytes : 0; /* the last panel, when not full */
+    s.thread_bytes = rest + (s.is_item_each ? packed : 0);
+    s.shared_bytes = s.is_item_each ? 0 : packed;
+    return s;
+}
+
+/* One part of an item: panels a_first ... and b_first ..., packed at a_panels and b_panels. */
+typedef struct {
+    const aipow_gemm *g;
+    const cut *s;
+    int64_t batch;
+    int64_t a_first, a_count, b_first, b_count;
+    char *a_packed, *b_packed;
+    char *thread_scratch;
+    int is_b_packed;
+} part;
+
+static void pack_unit(const part *w, int64_t unit) {
+    const aipow_gemm *g = w->g;
+    const aipow_tile_kernel *kernel = w->s->kernel;
+    int64_t a_count = w->s->is_a_direct ? 0 : w->a_count;
+    if (unit < a_count) {
+        int64_t first = (w->a_first + unit) * kernel->rows;
+        kernel->pack_rows((int32_t *)(w->a_packed + unit * w->s->a_bytes), g->a + w->batch * g->a_batch + first * g->a_row,
+                          g->a_row, g->a_k, min(kernel->rows, g->m - first), g->k);
+    } else {
+        unit -= a_count;
+        int64_t first = (w->b_first + unit) * kernel->columns;
+        kernel->pack_columns((int32_t *)(w->b_packed + unit * w->s->b_bytes),
+                             g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
+                             min(kernel->columns, g->n - first), g->k);
+    }
+}
+
+static int64_t pack_units(const part *w) { return (w->s->is_a_direct ? 0 : w->a_count) + (w->is_b_packed ? 0 : w->b_count); }
+
+static void pack_units_of(void *context, int64_t begin, int64_t end, int thread) {
+    (void)thread;
+    for (int64_t unit = begin; unit < end; unit++) pack_unit(context, unit);
+}
+
+/* The scales of some rows or columns; those past the end are one. */
+typedef struct {
+    double *wide;
+    float *narrow;
+    int32_t least, most; /* exponents */
+} scales;
+
+static void fill_scales(scales *out, const int32_t *exponents, int64_t count, int64_t room, int32_t bits) {
+    out->least = INT32_MAX;
+    out->most = INT32_MIN;
+    for (int64_t i = 0; i < room; i++) {
+        int32_t exponent = i < count ? exponents[i] : bits;
+        out->wide[i] = two_to(exponent - bits);
+        out->narrow[i] = aipow_two_to(exponent - bits);
+        if (i >= count) continue;
+        if (exponent < out->least) out->least = exponent;
+        if (exponent > out->most) out->most = exponent;
+    }
+}
+
+/* Whether 2^e S is zero or a normal f32 for all exponents and |S| <= 2^31. */
+static int is_normal(const scales *a, const scales *b, int32_t bits) {
+    return a->least + b->least - 2 * bits >= -126 && a->most + b->most - 2 * bits <= 127 - 32;
+}
+
+typedef struct {
+    const part *w;
+    aipow_tile tile;
+    int64_t a_begin, a_end; /* panels of the block, within the part */
+    char *rest;             /* packed last panel of a direct operand, when it is not full */
+    scales rows;            /* of the block */
+} block;
+
+/* One tile; results past the edges of c are computed aside. */
+static void multiply_tile(const block *work, aipow_tile *t, int64_t i, int64_t j) {
+    const aipow_gemm *g = work->w->g;
+    const aipow_tile_kernel *kernel = work->w->s->kernel;
+    float *c = g->c + work->w->batch * g->c_batch + i * g->ldc + j;
+    int64_t height = min(kernel->rows, g->m - i), width = min(kernel->columns, g->n - j);
+    if (height == kernel->rows && width == kernel->columns) {
+        t->c = c;
+        t->ldc = g->ldc;
+        kernel->multiply(t);
+        return;
+    }
+    float aside[MAX_ROWS * MAX_COLUMNS];
+    t->c = aside;
+    t->ldc = kernel->columns;
+    kernel->multiply(t);
+    for (int64_t r = 0; r < height; r++) memcpy(c + r * g->ldc, aside + r * kernel->columns, (size_t)width * 4);
+}
+
+/* All panels of a of a block times one panel of b. */
+static void multiply_column(const block *work, int64_t b_panel) {
+    const part *w = work->w;
+    const cut *s = w->s;
+    const aipow_gemm *g = w->g;
+    const aipow_tile_kernel *kernel = s->kernel;
+    double wide[MAX_COLUMNS];
+    float narrow[MAX_COLUMNS];
+    scales columns = {.wide = wide, .narrow = narrow};
+    int64_t j = (w->b_first + b_panel) * kernel->columns;
+    fill_scales(&columns, g->eb + w->batch * g->eb_batch + j, min(kernel->columns, g->n - j), kernel->columns, g->bits);
+    aipow_tile t = work->tile;
+    t.b = (const int16_t *)(w->b_packed + b_panel * s->b_bytes);
+    t.column_scales = wide;
+    t.column_scales32 = narrow;
+    t.is_normal = t.pairs <= t.safe_pairs && is_normal(&work->rows, &columns, g->bits);
+    for (int64_t panel = work->a_begin; panel < work->a_end; panel++) {
+        int64_t i = (w->a_first + panel) * kernel->rows, skipped = (panel - work->a_begin) * kernel->rows;
+        t.row_scales = work->rows.wide + skipped;
+        t.row_scales32 = work->rows.narrow + skipped;
+        int is_rest = s->is_a_direct && g->m - i < kernel->rows;
+        if (s->is_a_direct && !is_rest) {
+            t.a = (const char *)(g->a + w->batch * g->a_batch + i * g->a_row);
+            t.a_row = 2 * g->a_row;
+            t.a_step = 4;
+        } else {
+            t.a = is_rest ? work->rest : w->a_packed + panel * s->a_bytes;
+            t.a_row = 4;
+            t.a_step = 4 * kernel->rows;
+        }
+        multiply_tile(work, &t, i, j);
+    }
+}
+
+static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char *rest) {
+    const cut *s = w->s;
+    const aipow_gemm *g = w->g;
+    const aipow_tile_kernel *kernel = s->kernel;
+    double wide[MAX_BLOCK_ROWS];
+    float narrow[MAX_BLOCK_ROWS];
+    block work = {
+        .w = w, .rest = rest, .rows = {.wide = wide, .narrow = narrow},
+        .a_begin = a_block * s->block_a, .a_end = min(w->a_count, (a_block + 1) * s->block_a),
+        .tile = {.pairs = s->pairs, .safe_pairs = safe_pairs(g->bits)},
+    };
+    int64_t i0 = (w->a_first + work.a_begin) * kernel->rows, i1 = min(g->m, (w->a_first + work.a_end) * kernel->rows);
+    fill_scales(&work.rows, g->ea + w->batch * g->ea_batch + i0, i1 - i0, (work.a_end - work.a_begin) * kernel->rows, g->bits);
+    int64_t last = (i1 - 1) / kernel->rows * kernel->rows;
+    if (s->is_a_direct && g->m - last < kernel->rows)
+        kernel->pack_rows((int32_t *)rest, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
+    int64_t b_begin = b_block * s->block_b, b_end = min(w->b_count, b_begin + s->block_b);
+    for (int64_t panel = b_begin; panel < b_end; panel++) multiply_column(&work, panel);
+    if (!g->post) return;
+    int64_t j0 = (w->b_first + b_begin) * kernel->columns, j1 = min(g->n, (w->b_first + b_end) * kernel->columns);
+    for (int64_t i = i0; i < i1; i++) g->post(g->post_ctx, w->batch, i, j0, j1);
+}
+
+static void multiply_blocks(void *context, int64_t begin, int64_t end, int thread) {
+    const part *w = context;
+    int64_t columns = divide_up(w->b_count, w->s->block_b);
+    char *rest = w->thread_scratch + thread * w->s->thread_bytes;
+    for (int64_t number = begin; number < end; number++) multiply_block(w, number / columns, number % columns, rest);
+}
+
+static int64_t count_blocks(const part *w) {
+    return divide_up(w->a_count, w->s->block_a) * divide_up(w->b_count, w->s->block_b);
+}
+
+static void multiply_items(void *context, int64_t begin, int64_t end, int thread) {
+    part w = *(const part *)context;
+    char *scratch = w.thread_scratch + thread * w.s->thread_bytes;
+    w.b_packed = scratch + (w.s->is_a_direct ? w.s->a_bytes : 0);
+    w.a_packed = w.b_packed + w.s->b_part * w.s->b_bytes;
+    w.thread_scratch = scratch;
+    for (w.batch = begin; w.batch < end; w.batch++) {
+        w.is_b_packed = w.batch > begin && !w.g->b_batch;
+        pack_units_of(&w, 0, pack_units(&w), 0);
+        multiply_blocks(&w, 0, count_blocks(&w), 0);
+    }
+}
+
+static void multiply_parts(part *w, aipow_pool *pool) {
+    const cut *s = w->s;
+    for (w->a_first = 0; w->a_first < s->a_panels; w->a_first += s->a_part) {
+        w->a_count = min(s->a_part, s->a_panels - w->a_first);
+        for (w->b_first = 0; w->b_first < s->b_panels; w->b_first += s->b_part) {
+            w->b_count = min(s->b_part, s->b_panels - w->b_first);
+            w->is_b_packed = s->b_part == s->b_panels && (w->a_first > 0 || (w->batch > 0 && !w->g->b_batch));
+            aipow_pool_run(pool, pack_units_of, w, pack_units(w), max(1, (16 << 10) / s->b_bytes));
+            aipow_pool_run(pool, multiply_blocks, w, count_blocks(w), 1);
+        }
+    }
+}
+
+static void run_tiles(const aipow_gemm *g, const aipow_tile_kernel *kernel, aipow_pool *pool, char *scratch) {
+    cut s = make_cut(g, kernel, aipow_pool_threads(pool));
+    part w = {.g = g, .s = &s, .thread_scratch = scratch, .a_count = s.a_panels, .b_count = s.b_panels};
+    if (s.is_item_each) {
+        aipow_pool_run(pool, multiply_items, &w, g->batch, 1);
+        return;
+    }
+    w.b_packed = scratch + aipow_pool_threads(pool) * s.thread_bytes;
+    w.a_packed = w.b_packed + s.b_part * s.b_bytes;
+    for (w.batch = 0; w.batch < g->batch; w.batch++) multiply_parts(&w, pool);
+}
+
+/* The table of kernels. */
+
+static const aipow_tile_kernel *const KERNELS[] = {
+#if defined(__x86_64__)
+    &aipow_kernel_avx2,
+#elif defined(__aarch64__)
+    &aipow_kernel_neon,
+#endif
+    NULL,
+};
+
+enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
+
+int aipow_gemm_kernels(void) { return KERNEL_COUNT; }
+
+const char *aipow_gemm_kernel_name(int kernel) { return kernel == 0 ? "portable" : KERNELS[kernel - 1]->name; }
+
+int aipow_gemm_kernel_usable(int kernel) {
+    return kernel == 0 || (kernel > 0 && kernel < KERNEL_COUNT && KERNELS[kernel - 1]->is_usable());
+}
+
+int64_t aipow_gemm_scratch(const aipow_gemm *g, int threads) {
+    int64_t bytes = ALIGNMENT;
+    for (int i = 1; i < KERNEL_COUNT; i++) {
+        if (!aipow_gemm_kernel_usable(i)) continue;
+        cut s = make_cut(g, KERNELS[i - 1], threads);
+        bytes = max(bytes, threads * s.thread_bytes + s.shared_bytes);
+    }
+    return bytes;
+}
+
+void aipow_gemm_run(const aipow_gemm *g, int kernel, aipow_pool *pool, void *scratch) {
+    if (g->batch <= 0 || g->m <= 0 || g->n <= 0) return;
+    if (kernel == 0 || g->k <= 0) {
+        aipow_pool_run(pool, portable_rows, (void *)g, g->batch * g->m, max(1, 65536 / max(1, g->n * g->k)));
+        return;
+    }
+    run_tiles(g, KERNELS[kernel - 1], pool, scratch);
+}

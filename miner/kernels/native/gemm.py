@@ -1,0 +1,240 @@
+"""Exact integer products (E3) by c/gemm.c: which kernels this machine has, whether they are right, which is fastest.
+
+A kernel is chosen only after `verify_gemm_kernel` passed, whatever its speed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from consensus.exact.grid import rescale
+from miner.kernels.errors import SelfTestFailed
+from miner.kernels.native.library import Pool, load_library
+
+Array = npt.NDArray[Any]
+
+log = logging.getLogger(__name__)
+
+PORTABLE = 0
+"""Number of the kernel that every machine has."""
+ALIGNMENT = 64
+"""Bytes: what scratch starts at a multiple of."""
+TRIAL_MACS = 2**26
+"""Most MACs of a trial of a kernel (= 67,108,864): a few milliseconds."""
+PORTABLE_MACS = 2**22
+"""Products of more MACs (> 4,194,304) never try the portable kernel when another one passed."""
+TRIALS = 5
+
+
+class GemmStruct(ctypes.Structure):
+    """aipow_gemm of c/gemm.h."""
+
+    _fields_ = [
+        ("batch", ctypes.c_int64), ("m", ctypes.c_int64), ("n", ctypes.c_int64), ("k", ctypes.c_int64),
+        ("a", ctypes.c_void_p), ("a_row", ctypes.c_int64), ("a_k", ctypes.c_int64), ("a_batch", ctypes.c_int64),
+        ("b", ctypes.c_void_p), ("b_col", ctypes.c_int64), ("b_k", ctypes.c_int64), ("b_batch", ctypes.c_int64),
+        ("ea", ctypes.c_void_p), ("ea_batch", ctypes.c_int64), ("eb", ctypes.c_void_p), ("eb_batch", ctypes.c_int64),
+        ("bits", ctypes.c_int32), ("c", ctypes.c_void_p), ("ldc", ctypes.c_int64), ("c_batch", ctypes.c_int64),
+        ("post", ctypes.c_void_p), ("post_ctx", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
+def exact_matmul(
+    qa: Array, qb: Array, ea: Array, eb: Array, bits: int, kernel: int | None = None, threads: int = 1
+) -> Array:
+    """f32(S · 2^(ea + eb − 2·bits)), S = qa · qb, for int16 (… × M × K) and (… × K × N), |q| ≤ 2^bits.
+
+    ``ea`` (… × M) and ``eb`` (… × N) are the int32 exponents of the grids. Any strides; those where one of the two last
+    axes is contiguous are fast. The caller has checked the bound on K. Raises ValueError for an unusable kernel.
+    """
+    library = load_library()
+    if kernel is not None and not library.is_kernel_usable(kernel):
+        raise ValueError(f"this processor cannot run GEMM kernel {kernel}")
+    lead = qa.shape[:-2]
+    a, b = _as_batch(qa, np.int16, 3), _as_batch(qb, np.int16, 3)
+    row_exponents, column_exponents = (np.ascontiguousarray(_as_batch(e, np.int32, 2)) for e in (ea, eb))
+    batch, m, k = a.shape
+    n = b.shape[2]
+    c = np.empty((batch, m, n), np.float32)
+    gemm = GemmStruct(
+        batch=batch, m=m, n=n, k=k, bits=bits, ldc=n, c_batch=m * n, ea_batch=m, eb_batch=n,
+        a=a.ctypes.data, a_batch=a.strides[0] // 2, a_row=a.strides[1] // 2, a_k=a.strides[2] // 2,
+        b=b.ctypes.data, b_batch=b.strides[0] // 2, b_k=b.strides[1] // 2, b_col=b.strides[2] // 2,
+        ea=row_exponents.ctypes.data, eb=column_exponents.ctypes.data, c=c.ctypes.data,
+    )  # fmt: skip
+    pool, scratch = library.get_pool(threads), make_scratch(gemm, threads)
+    library.gemm_run(gemm, choose_kernel(gemm, pool) if kernel is None else kernel, pool, scratch.ctypes.data)
+    return c.reshape(*lead, m, n)
+
+
+def _as_batch(array: Array, dtype: type[np.generic], rank: int) -> Array:
+    if array.dtype != dtype:
+        raise ValueError(f"an operand is {array.dtype}, not {np.dtype(dtype)}")
+    inner = array.ndim - rank + 1
+    return array.reshape(prod(array.shape[:inner]), *array.shape[inner:])
+
+
+def make_scratch(gemm: GemmStruct, threads: int) -> Array:
+    """Fresh scratch of a product, rightly aligned."""
+    owner = np.empty(load_library().gemm_scratch(gemm, threads) + ALIGNMENT, np.uint8)
+    return owner[-owner.ctypes.data % ALIGNMENT :]
+
+
+# the self-test
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A product with a known answer."""
+
+    name: str
+    qa: Array
+    qb: Array
+    ea: Array
+    eb: Array
+    bits: int
+
+    def compute_answer(self) -> Array:
+        """By the definition, in int64."""
+        sums = np.matmul(self.qa.astype(np.int64), self.qb.astype(np.int64))
+        return rescale(sums, self.ea[..., :, None] + self.eb[..., None, :] - 2 * self.bits)
+
+
+def _grids(shape: tuple[int, ...], bits: int, pattern: str, seed: int, flip: bool) -> Array:
+    """Integers of a pattern; ``flip`` lays them out with the last axis strided."""
+    limit = 2**bits
+    random = np.random.default_rng(seed)
+    if pattern == "plus":
+        values = np.full(shape, limit)
+    elif pattern == "minus":
+        values = np.full(shape, -limit)
+    elif pattern == "waves":  # long stretches of one sign: every sum of pairs climbs as high as it can, then falls
+        values = np.broadcast_to(np.where(np.arange(shape[-1]) // 150 % 2, -limit, limit), shape).copy()
+    else:
+        values = random.integers(-limit, limit + 1, shape)
+    values = values.astype(np.int16)
+    return np.ascontiguousarray(values.swapaxes(-1, -2)).swapaxes(-1, -2) if flip else values
+
+
+def _cases() -> Iterator[_Case]:
+    def make(
+        name: str, batch: int, m: int, n: int, k: int, bits: int, patterns: tuple[str, str], flips: tuple[bool, bool],
+        exponents: tuple[int, int] = (-20, 20),
+    ) -> _Case:  # fmt: skip
+        random = np.random.default_rng(k)
+        qa = _grids((batch, m, k), bits, patterns[0], 1, flips[0])
+        qb = _grids((batch, n, k), bits, patterns[1], 2, flips[1]).swapaxes(-1, -2)
+        ea, eb = (random.integers(*exponents, (batch, size), np.int32, endpoint=True) for size in (m, n))
+        return _Case(name, qa, qb, ea, eb, bits)
+
+    layouts = [(left, right) for left in (False, True) for right in (False, True)]
+    for flips in layouts:
+        for m, n, k in ((1, 1, 1), (1, 70, 2), (13, 1, 64), (7, 17, 63), (29, 35, 129), (50, 130, 256)):
+            yield make(f"{m}x{n}x{k} {flips}", 2, m, n, k, 12, ("random", "random"), flips)
+    for bits in (1, 2, 8, 11, 12, 13, 14):
+        for left in ("plus", "minus", "waves"):
+            for right in ("plus", "minus"):
+                yield make(f"{left}, {right} at {bits} bits", 1, 13, 33, 1030, bits, (left, right), layouts[bits % 4])
+        yield make(f"random at {bits} bits", 1, 20, 40, 777, bits, ("random", "random"), layouts[(bits + 1) % 4])
+    yield make("long", 1, 2, 3, 2**17 + 3, 14, ("plus", "minus"), (False, False))
+    for low, high in ((-96, -40), (-76, -60), (-70, -50), (60, 128), (-96, 128)):
+        for bits in (2, 12, 14):
+            name, patterns = f"exponents {low} to {high}", ("random", "random")
+            yield make(name, 1, 24, 48, 40, bits, patterns, (False, False), (low, high))
+    yield make("negative to zero", 1, 6, 16, 4, 12, ("plus", "minus"), (False, False), (-96, -96))
+    zero = make("zeros", 1, 12, 32, 64, 12, ("random", "random"), (False, False))
+    zero.qb[:, 32:] = -zero.qb[:, :32]
+    zero.qa[:, :, 32:] = zero.qa[:, :, :32]
+    yield zero
+
+
+@cache
+def verify_gemm_kernel(kernel: int) -> None:
+    """Raise `SelfTestFailed` unless a usable kernel gives the definition's bytes for adversarial operands.
+
+    They hold ±2^bits throughout, stretches of equal sign that overflow int32 when sums are moved up too late, ragged
+    edges, both layouts of both operands, several items, results that are subnormal, zero from a negative, infinite.
+    """
+    name = load_library().gemm_kernels()[kernel]
+    with np.errstate(all="ignore"):
+        for case in _cases():
+            found = exact_matmul(case.qa, case.qb, case.ea, case.eb, case.bits, kernel)
+            if found.tobytes() != case.compute_answer().tobytes():
+                raise SelfTestFailed(f"gemm {name}, {case.name}", "native")
+
+
+@cache
+def get_sound_kernels() -> tuple[int, ...]:
+    """Numbers of the kernels that this processor has and that passed; raises `SelfTestFailed` when none did."""
+    library, sound = load_library(), []
+    failure: SelfTestFailed | None = None
+    for kernel in range(len(library.gemm_kernels())):
+        if not library.is_kernel_usable(kernel):
+            continue
+        try:
+            verify_gemm_kernel(kernel)
+        except SelfTestFailed as error:
+            log.warning("%s", error)
+            failure = error
+        else:
+            sound.append(kernel)
+    if failure is not None and not sound:
+        raise failure
+    return tuple(sound)
+
+
+# the choice
+
+_chosen: dict[tuple[int, ...], int] = {}
+
+
+def choose_kernel(gemm: GemmStruct, pool: Pool) -> int:
+    """The fastest sound kernel for a shape on a pool, by trials on operands of our own; remembered in the process.
+
+    Raises `SelfTestFailed`.
+    """
+    shape = tuple(int(getattr(gemm, name)) for name in ("batch", "m", "n", "k", "a_k", "b_k", "bits"))
+    key = (*shape, pool.threads)
+    if key not in _chosen:
+        sound = get_sound_kernels()
+        macs = gemm.batch * gemm.m * gemm.n * gemm.k
+        candidates = [k for k in sound if k != PORTABLE or macs <= PORTABLE_MACS or len(sound) == 1]
+        _chosen[key] = candidates[0] if len(candidates) == 1 else _try_kernels(gemm, pool, candidates)
+    return _chosen[key]
+
+
+def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
+    """The kernel with the least time over interleaved trials, on fewer rows and items when the product is large."""
+    batch = max(1, min(gemm.batch, TRIAL_MACS // (gemm.m * gemm.n * gemm.k + 1)))
+    m = max(1, min(gemm.m, TRIAL_MACS // (batch * gemm.n * gemm.k + 1)))
+    random = np.random.default_rng(0)
+    limit = 2**gemm.bits
+    a, b = (random.integers(-limit, limit, (batch, size, gemm.k), np.int16) for size in (m, gemm.n))
+    exponents, c = np.zeros(batch * max(m, gemm.n), np.int32), np.empty((batch, m, gemm.n), np.float32)
+    trial = GemmStruct(
+        batch=batch, m=m, n=gemm.n, k=gemm.k, bits=gemm.bits, ldc=gemm.n, c_batch=m * gemm.n,
+        ea_batch=m, eb_batch=gemm.n, ea=exponents.ctypes.data, eb=exponents.ctypes.data, c=c.ctypes.data,
+        a=a.ctypes.data, a_batch=m * gemm.k, a_row=gemm.k if gemm.a_k == 1 else 1, a_k=1 if gemm.a_k == 1 else m,
+        b=b.ctypes.data, b_batch=gemm.n * gemm.k, b_col=gemm.k if gemm.b_k == 1 else 1,
+        b_k=1 if gemm.b_k == 1 else gemm.n,
+    )  # fmt: skip
+    scratch, library = make_scratch(trial, pool.threads), load_library()
+    best = dict.fromkeys(candidates, float("inf"))
+    for _ in range(TRIALS):
+        for kernel in candidates:
+            started = time.perf_counter()
+            library.gemm_run(trial, kernel, pool, scratch.ctypes.data)
+            best[kernel] = min(best[kernel], time.perf_counter() - started)
+    return min(best, key=lambda kernel: best[kernel])
+
+
+__all__ = ["GemmStruct", "choose_kernel", "exact_matmul", "get_sound_kernels", "make_scratch", "verify_gemm_kernel"]
