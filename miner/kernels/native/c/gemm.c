@@ -66,7 +66,7 @@ typedef struct {
 } cut;
 
 static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int threads) {
-    cut s = {.kernel = kernel, .pairs = divide_up(g->k, 2)};
+    cut s = {.kernel = kernel, .pairs = max(1, divide_up(g->k, 2))};
     s.is_a_direct = g->a_k == 1 && g->k % 2 == 0;
     s.a_panels = divide_up(g->m, kernel->rows);
     s.b_panels = divide_up(g->n, kernel->columns);

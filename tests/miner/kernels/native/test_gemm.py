@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from consensus.exact import matmul
 from consensus.exact.grid import quantise
-
 from miner.kernels.native.gemm import GemmStruct, exact_matmul, make_scratch, verify_gemm_kernel
 from miner.kernels.native.library import load_library
 
@@ -100,7 +100,8 @@ def test_post_sees_each_finished_stretch_once(kernel: int, threads: int, batch: 
 def test_scratch_is_enough(kernel: int) -> None:
     """Bytes after the promised scratch stay as they were."""
     library = load_library()
-    for batch, m, n, k, threads in ((1, 7, 17, 33, 1), (9, 40, 40, 40, 2), (1, 1000, 30, 700, 3), (2, 30, 1000, 2049, 2)):
+    shapes = ((1, 7, 17, 33, 1), (9, 40, 40, 40, 2), (1, 1000, 30, 700, 3), (2, 30, 1000, 2049, 2))
+    for batch, m, n, k, threads in shapes:
         for direct in (True, False):
             qa = np.ones((batch, m * k), np.int16)
             qb, e = np.ones((batch, k * n), np.int16), np.zeros(max(m, n), np.int32)
