@@ -9,6 +9,13 @@
 
 #define AIPOW_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop none of whose stores meets another iteration's loads: no buffers of a kernel overlap. */
+#if defined(__clang__)
+#define AIPOW_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define AIPOW_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 AIPOW_INLINE float aipow_f32(uint32_t bits) {
     float value;
     memcpy(&value, &bits, 4);
@@ -52,9 +59,16 @@ AIPOW_INLINE float aipow_rescale(int64_t sum, int32_t exponent) {
     return (float)((double)sum * aipow_f64((int64_t)(exponent + 1023) << 52)) + 0.0f;
 }
 
+/* a where the condition (0 or 1) holds, else b. By masks: a selection that becomes a jump keeps a loop from being
+ * vectorised. */
+AIPOW_INLINE float aipow_select(int32_t condition, float a, float b) {
+    const int32_t mask = -condition;
+    return aipow_f32((uint32_t)((aipow_bits(a) & mask) | (aipow_bits(b) & ~mask)));
+}
+
 AIPOW_INLINE float aipow_exp(float x) {
     const int inside_range = (x >= -104.0f) & (x <= 88.72283172607422f);
-    const float inside = inside_range ? x : 0.0f;
+    const float inside = aipow_select(inside_range, x, 0.0f);
     const float n = __builtin_rintf(inside * aipow_f32(0x3FB8AA3B));
     float r = inside - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
@@ -70,23 +84,23 @@ AIPOW_INLINE float aipow_exp(float x) {
     const int32_t whole = (int32_t)n, half = whole >> 1;
     float result = p * aipow_two_to(half);
     result = result * aipow_two_to(whole - half);
-    result = x > 88.72283172607422f ? aipow_f32(0x7F800000) : result;
-    result = x < -104.0f ? 0.0f : result;
-    return x != x ? x : result;
+    result = aipow_select(x > 88.72283172607422f, aipow_f32(0x7F800000), result);
+    result = aipow_select(x < -104.0f, 0.0f, result);
+    return aipow_select(x != x, x, result);
 }
 
 AIPOW_INLINE float aipow_log(float x) {
     const int legal = (x > 0.0f) & (x < aipow_f32(0x7F800000));
-    const float inside = legal ? x : 1.0f;
+    const float inside = aipow_select(legal, x, 1.0f);
     const int tiny = inside < aipow_f32(0x00800000);
     const float lifted = inside * 33554432.0f;
-    const int32_t bits = aipow_bits(tiny ? lifted : inside);
+    const int32_t bits = aipow_bits(aipow_select(tiny, lifted, inside));
     int32_t exponent = (bits >> 23) - 126;
     const float mantissa = aipow_f32((uint32_t)((bits & 0x007FFFFF) | 0x3F000000));
     const int small = mantissa < aipow_f32(0x3F3504F3);
-    exponent = exponent - (small ? 1 : 0) - (tiny ? 25 : 0);
+    exponent = exponent - small - tiny * 25;
     const float doubled = mantissa * 2.0f;
-    const float f = (small ? doubled : mantissa) - 1.0f;
+    const float f = aipow_select(small, doubled, mantissa) - 1.0f;
     const float e = (float)exponent;
     const float z = f * f;
     float y = aipow_f32(0x3D8EC753);
@@ -104,9 +118,9 @@ AIPOW_INLINE float aipow_log(float x) {
     y = y - z * 0.5f;
     float result = f + y;
     result = result + e * 0.693359375f;
-    result = x == 0.0f ? aipow_f32(0xFF800000) : result;
-    result = x == aipow_f32(0x7F800000) ? x : result;
-    return (x < 0.0f) | (x != x) ? aipow_f32(0x7FC00000) : result;
+    result = aipow_select(x == 0.0f, aipow_f32(0xFF800000), result);
+    result = aipow_select(x == aipow_f32(0x7F800000), x, result);
+    return aipow_select((x < 0.0f) | (x != x), aipow_f32(0x7FC00000), result);
 }
 
 AIPOW_INLINE float aipow_copysign(float magnitude, float sign) {
@@ -118,7 +132,7 @@ AIPOW_INLINE float aipow_abs(float x) { return aipow_f32((uint32_t)aipow_bits(x)
 AIPOW_INLINE float aipow_tanh(float x) {
     const float a = aipow_abs(x);
     const float z = x * x;
-    const float capped = z < 1.0f ? z : 1.0f;
+    const float capped = aipow_select(z < 1.0f, z, 1.0f);
     float small = aipow_f32(0xBBC7C6F2);
     small = small * capped; small = small + aipow_f32(0x3CAC0247);
     small = small * capped; small = small + aipow_f32(0xBD5C92C5);
@@ -128,17 +142,17 @@ AIPOW_INLINE float aipow_tanh(float x) {
     small = small * x;
     small = small + x;
     const float twice = a + a;
-    float large = aipow_exp(twice < 20.0f ? twice : 20.0f);
+    float large = aipow_exp(aipow_select(twice < 20.0f, twice, 20.0f));
     large = large + 1.0f;
     large = 2.0f / large;
     large = 1.0f - large;
-    const float result = aipow_copysign(a < 0.625f ? small : large, x);
-    return x != x ? x : result;
+    const float result = aipow_copysign(aipow_select(a < 0.625f, small, large), x);
+    return aipow_select(x != x, x, result);
 }
 
 AIPOW_INLINE float aipow_erf(float x) {
     const float magnitude = aipow_abs(x);
-    const float a = magnitude < 4.0f ? magnitude : 4.0f;
+    const float a = aipow_select(magnitude < 4.0f, magnitude, 4.0f);
     const float z = a * a;
     float small = aipow_f32(0x38A52B48);
     small = small * z; small = small + aipow_f32(0xBA522844);
@@ -159,14 +173,14 @@ AIPOW_INLINE float aipow_erf(float x) {
     power = power * a; power = power + aipow_f32(0x3F90AB7D);
     power = power * a; power = power + aipow_f32(0xB9A7D834);
     const float large = aipow_copysign(1.0f - aipow_exp(-power), x);
-    const float result = a < 1.0f ? small : large;
-    return x != x ? x : result;
+    const float result = aipow_select(a < 1.0f, small, large);
+    return aipow_select(x != x, x, result);
 }
 
 AIPOW_INLINE float aipow_rotate(float x, int32_t quarters, int32_t sign_mask) {
     const float magnitude = aipow_abs(x);
     const int legal = magnitude <= 8192.0f;
-    float a = legal ? magnitude : 0.0f;
+    float a = aipow_select(legal, magnitude, 0.0f);
     const float n = __builtin_rintf(a * aipow_f32(0x3F22F983));
     a = a - n * aipow_f32(0x3FC90000);
     a = a - n * aipow_f32(0x39FDA000);
@@ -197,10 +211,10 @@ AIPOW_INLINE float aipow_rotate(float x, int32_t quarters, int32_t sign_mask) {
     cosine = cosine - z * 0.5f;
     cosine = cosine + 1.0f;
     const int32_t quadrant = (int32_t)n + quarters;
-    const int32_t value = aipow_bits((quadrant & 1) == 0 ? sine : cosine);
+    const int32_t value = aipow_bits(aipow_select(quadrant & 1, cosine, sine));
     const int32_t sign = (int32_t)((uint32_t)(quadrant & 2) << 30) ^ (aipow_bits(x) & sign_mask);
     const float result = aipow_f32((uint32_t)(value ^ sign));
-    return legal ? result : aipow_f32(0x7FC00000);
+    return aipow_select(legal, result, aipow_f32(0x7FC00000));
 }
 
 AIPOW_INLINE float aipow_sin(float x) { return aipow_rotate(x, 0, INT32_MIN); }

@@ -1,6 +1,6 @@
 /* Products in blocks. Panels of b (and of a, where its pairs do not lie in memory as they are) are packed a part at a
-   time; then blocks of c are computed one after another by each thread, one panel of b staying in the first cache and a
-   block's panels of a in the second. */
+   time; then each thread computes block after block of c, a block's panels of b staying in the second cache, and one
+   panel of a in the first while it meets them all. Long sums are made in steps, so that this holds for every k. */
 #include "gemm.h"
 
 #include <stddef.h>
@@ -8,10 +8,11 @@
 #include "exact.h"
 #include "gemm_tile.h"
 
-#define CACHE_BYTES (192 << 10)  /* of a block's rows of a: well inside a second-level cache */
-#define PART_BYTES (4 << 20)     /* of packed panels at a time */
-#define MAX_BLOCK_ROWS 256       /* rounded down to whole panels */
-#define BLOCK_COLUMNS 256
+#define PART_BYTES (4 << 20)    /* of packed panels at a time */
+#define BLOCK_BYTES (192 << 10) /* of a block's panels of b: well inside a second-level cache */
+#define BLOCK_ROWS 240          /* a multiple of every kernel's rows */
+#define BLOCK_COLUMNS 512       /* at most, and a multiple of every kernel's columns */
+#define STEP_PAIRS 512
 #define ALIGNMENT 64
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -56,35 +57,40 @@ static void portable_rows(void *context, int64_t begin, int64_t end, int thread)
 typedef struct {
     const aipow_tile_kernel *kernel;
     int64_t pairs;
+    int64_t step_pairs;          /* pairs that a block adds up before it goes to the next tile */
     int is_a_direct;             /* a's pairs are read where they lie */
     int64_t a_panels, b_panels;  /* of one item */
     int64_t a_part, b_part;      /* panels that are packed at a time */
     int64_t block_a, block_b;    /* panels of a block */
     int64_t a_bytes, b_bytes;    /* of a panel */
+    int64_t sums_bytes;          /* of a block's sums between two steps */
     int is_item_each;            /* small items: each thread packs and computes whole items on its own */
     int64_t thread_bytes, shared_bytes;
 } cut;
 
 static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int threads) {
+    const int64_t rows = kernel->rows, columns = kernel->columns;
     cut s = {.kernel = kernel, .pairs = max(1, divide_up(g->k, 2))};
+    s.step_pairs = divide_up(s.pairs, divide_up(s.pairs, STEP_PAIRS));
     s.is_a_direct = g->a_k == 1 && g->k % 2 == 0;
-    s.a_panels = divide_up(g->m, kernel->rows);
-    s.b_panels = divide_up(g->n, kernel->columns);
-    s.a_bytes = round_up(s.pairs * kernel->rows * 4, ALIGNMENT);
-    s.b_bytes = round_up(s.pairs * kernel->columns * 4, ALIGNMENT);
+    s.a_panels = divide_up(g->m, rows);
+    s.b_panels = divide_up(g->n, columns);
+    s.a_bytes = round_up(s.pairs * rows * 4, ALIGNMENT);
+    s.b_bytes = round_up(s.pairs * columns * 4, ALIGNMENT);
     s.a_part = s.is_a_direct ? s.a_panels : min(s.a_panels, max(1, PART_BYTES / s.a_bytes));
     s.b_part = min(s.b_panels, max(1, PART_BYTES / s.b_bytes));
-    s.block_a = max(1, min(MAX_BLOCK_ROWS / kernel->rows, CACHE_BYTES / s.a_bytes));
-    s.block_b = max(1, BLOCK_COLUMNS / kernel->columns);
+    s.block_a = BLOCK_ROWS / rows;
+    s.block_b = max(1, min(BLOCK_COLUMNS, BLOCK_BYTES / (s.step_pairs * 4)) / columns);
     int64_t packed = s.b_part * s.b_bytes + (s.is_a_direct ? 0 : s.a_part * s.a_bytes);
     int is_whole = s.a_part == s.a_panels && s.b_part == s.b_panels;
     s.is_item_each = is_whole && g->batch >= 2 * threads && packed <= PART_BYTES / 4;
-    if (!s.is_item_each) { /* enough blocks for all threads */
-        while (s.block_a > 4 && divide_up(s.a_part, s.block_a) * divide_up(s.b_part, s.block_b) < 4 * threads && threads > 1)
+    if (threads > 1 && !s.is_item_each) { /* enough blocks for all threads */
+        while (s.block_a > 4 && divide_up(s.a_part, s.block_a) * divide_up(s.b_part, s.block_b) < 4 * threads)
             s.block_a = divide_up(s.block_a, 2);
     }
+    s.sums_bytes = s.step_pairs < s.pairs ? s.block_a * s.block_b * rows * columns * 8 : 0;
     int64_t rest = s.is_a_direct ? s.a_bytes : 0; /* the last panel, when not full */
-    s.thread_bytes = rest + (s.is_item_each ? packed : 0);
+    s.thread_bytes = s.sums_bytes + rest + (s.is_item_each ? packed : 0);
     s.shared_bytes = s.is_item_each ? 0 : packed;
     return s;
 }
@@ -149,12 +155,14 @@ static int is_normal(const scales *a, const scales *b, int32_t bits) {
     return a->least + b->least - 2 * bits >= -126 && a->most + b->most - 2 * bits <= 127 - 32;
 }
 
+/* A block: panels a_begin ... a_end - 1 of the part's rows, b_begin ... b_end - 1 of its columns. */
 typedef struct {
     const part *w;
     aipow_tile tile;
-    int64_t a_begin, a_end; /* panels of the block, within the part */
-    char *rest;             /* packed last panel of a direct operand, when it is not full */
-    scales rows;            /* of the block */
+    int64_t a_begin, a_end, b_begin, b_end;
+    scales rows, columns;
+    char *sums; /* between two steps, or null */
+    char *rest; /* packed last panel of a direct operand, when it is not full */
 } block;
 
 /* One tile; results past the edges of c are computed aside. */
@@ -173,71 +181,80 @@ static void multiply_tile(const block *work, aipow_tile *t, int64_t i, int64_t j
     t->c = aside;
     t->ldc = kernel->columns;
     kernel->multiply(t);
+    if (!t->is_last) return;
     for (int64_t r = 0; r < height; r++) memcpy(c + r * g->ldc, aside + r * kernel->columns, (size_t)width * 4);
 }
 
-/* All panels of a of a block times one panel of b. */
-static void multiply_column(const block *work, int64_t b_panel) {
+/* One panel of a times all of the block's panels of b, over the pairs from `first` on. */
+static void multiply_row(const block *work, int64_t panel, int64_t first) {
     const part *w = work->w;
     const cut *s = w->s;
     const aipow_gemm *g = w->g;
     const aipow_tile_kernel *kernel = s->kernel;
-    double wide[MAX_COLUMNS];
-    float narrow[MAX_COLUMNS];
-    scales columns = {.wide = wide, .narrow = narrow};
-    int64_t j = (w->b_first + b_panel) * kernel->columns;
-    fill_scales(&columns, g->eb + w->batch * g->eb_batch + j, min(kernel->columns, g->n - j), kernel->columns, g->bits);
+    const int64_t i = (w->a_first + panel) * kernel->rows, skipped = panel - work->a_begin;
+    const int is_rest = s->is_a_direct && g->m - i < kernel->rows;
     aipow_tile t = work->tile;
-    t.b = (const int16_t *)(w->b_packed + b_panel * s->b_bytes);
-    t.column_scales = wide;
-    t.column_scales32 = narrow;
-    t.is_normal = t.pairs <= t.safe_pairs && is_normal(&work->rows, &columns, g->bits);
-    for (int64_t panel = work->a_begin; panel < work->a_end; panel++) {
-        int64_t i = (w->a_first + panel) * kernel->rows, skipped = (panel - work->a_begin) * kernel->rows;
-        t.row_scales = work->rows.wide + skipped;
-        t.row_scales32 = work->rows.narrow + skipped;
-        int is_rest = s->is_a_direct && g->m - i < kernel->rows;
-        if (s->is_a_direct && !is_rest) {
-            t.a = (const char *)(g->a + w->batch * g->a_batch + i * g->a_row);
-            t.a_row = 2 * g->a_row;
-            t.a_step = 4;
-        } else {
-            t.a = is_rest ? work->rest : w->a_packed + panel * s->a_bytes;
-            t.a_row = 4;
-            t.a_step = 4 * kernel->rows;
-        }
-        multiply_tile(work, &t, i, j);
+    t.pairs = min(s->step_pairs, s->pairs - first);
+    t.is_first = first == 0;
+    t.is_last = first + t.pairs == s->pairs;
+    t.is_direct = s->is_a_direct && !is_rest;
+    t.a_row = 2 * g->a_row;
+    if (t.is_direct) t.a = (const char *)(g->a + w->batch * g->a_batch + i * g->a_row + 2 * first);
+    else t.a = (is_rest ? work->rest : w->a_packed + panel * s->a_bytes) + 4 * first * kernel->rows;
+    t.row_scales = work->rows.wide + skipped * kernel->rows;
+    t.row_scales32 = work->rows.narrow + skipped * kernel->rows;
+    char *sums = work->sums;
+    if (sums) sums += skipped * s->block_b * kernel->rows * kernel->columns * 8;
+    for (int64_t b_panel = work->b_begin; b_panel < work->b_end; b_panel++) {
+        int64_t passed = (b_panel - work->b_begin) * kernel->columns;
+        t.b = (const int16_t *)(w->b_packed + b_panel * s->b_bytes) + 2 * first * kernel->columns;
+        t.sums = sums ? (int32_t *)sums + 2 * passed * kernel->rows : NULL;
+        t.column_scales = work->columns.wide + passed;
+        t.column_scales32 = work->columns.narrow + passed;
+        multiply_tile(work, &t, i, (w->b_first + b_panel) * kernel->columns);
     }
+    if (!t.is_last || !g->post) return;
+    int64_t j0 = (w->b_first + work->b_begin) * kernel->columns, j1 = min(g->n, (w->b_first + work->b_end) * kernel->columns);
+    for (int64_t r = i; r < min(g->m, i + kernel->rows); r++) g->post(g->post_ctx, w->batch, r, j0, j1);
 }
 
-static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char *rest) {
+static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char *scratch) {
     const cut *s = w->s;
     const aipow_gemm *g = w->g;
     const aipow_tile_kernel *kernel = s->kernel;
-    double wide[MAX_BLOCK_ROWS];
-    float narrow[MAX_BLOCK_ROWS];
+    double wide_rows[BLOCK_ROWS], wide_columns[BLOCK_COLUMNS + MAX_COLUMNS];
+    float narrow_rows[BLOCK_ROWS], narrow_columns[BLOCK_COLUMNS + MAX_COLUMNS];
     block work = {
-        .w = w, .rest = rest, .rows = {.wide = wide, .narrow = narrow},
-        .a_begin = a_block * s->block_a, .a_end = min(w->a_count, (a_block + 1) * s->block_a),
-        .tile = {.pairs = s->pairs, .safe_pairs = safe_pairs(g->bits)},
+        .w = w,
+        .rows = {.wide = wide_rows, .narrow = narrow_rows},
+        .columns = {.wide = wide_columns, .narrow = narrow_columns},
+        .a_begin = a_block * s->block_a,
+        .a_end = min(w->a_count, (a_block + 1) * s->block_a),
+        .b_begin = b_block * s->block_b,
+        .b_end = min(w->b_count, (b_block + 1) * s->block_b),
+        .sums = s->sums_bytes ? scratch : NULL,
+        .rest = scratch + s->sums_bytes,
     };
-    int64_t i0 = (w->a_first + work.a_begin) * kernel->rows, i1 = min(g->m, (w->a_first + work.a_end) * kernel->rows);
-    fill_scales(&work.rows, g->ea + w->batch * g->ea_batch + i0, i1 - i0, (work.a_end - work.a_begin) * kernel->rows, g->bits);
-    int64_t last = (i1 - 1) / kernel->rows * kernel->rows;
-    if (s->is_a_direct && g->m - last < kernel->rows)
-        kernel->pack_rows((int32_t *)rest, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
-    int64_t b_begin = b_block * s->block_b, b_end = min(w->b_count, b_begin + s->block_b);
-    for (int64_t panel = b_begin; panel < b_end; panel++) multiply_column(&work, panel);
-    if (!g->post) return;
-    int64_t j0 = (w->b_first + b_begin) * kernel->columns, j1 = min(g->n, (w->b_first + b_end) * kernel->columns);
-    for (int64_t i = i0; i < i1; i++) g->post(g->post_ctx, w->batch, i, j0, j1);
+    const int64_t i0 = (w->a_first + work.a_begin) * kernel->rows, j0 = (w->b_first + work.b_begin) * kernel->columns;
+    const int64_t i1 = (w->a_first + work.a_end) * kernel->rows, j1 = (w->b_first + work.b_end) * kernel->columns;
+    fill_scales(&work.rows, g->ea + w->batch * g->ea_batch + i0, min(g->m, i1) - i0, i1 - i0, g->bits);
+    fill_scales(&work.columns, g->eb + w->batch * g->eb_batch + j0, min(g->n, j1) - j0, j1 - j0, g->bits);
+    work.tile.safe_pairs = safe_pairs(g->bits);
+    work.tile.has_high = s->pairs > work.tile.safe_pairs;
+    work.tile.is_normal = !work.tile.has_high && is_normal(&work.rows, &work.columns, g->bits);
+    if (s->is_a_direct && g->m < i1) {
+        const int64_t last = i1 - kernel->rows;
+        kernel->pack_rows((int32_t *)work.rest, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
+    }
+    for (int64_t first = 0; first < s->pairs; first += s->step_pairs)
+        for (int64_t panel = work.a_begin; panel < work.a_end; panel++) multiply_row(&work, panel, first);
 }
 
 static void multiply_blocks(void *context, int64_t begin, int64_t end, int thread) {
     const part *w = context;
     int64_t columns = divide_up(w->b_count, w->s->block_b);
-    char *rest = w->thread_scratch + thread * w->s->thread_bytes;
-    for (int64_t number = begin; number < end; number++) multiply_block(w, number / columns, number % columns, rest);
+    char *scratch = w->thread_scratch + thread * w->s->thread_bytes;
+    for (int64_t number = begin; number < end; number++) multiply_block(w, number / columns, number % columns, scratch);
 }
 
 static int64_t count_blocks(const part *w) {
@@ -247,7 +264,7 @@ static int64_t count_blocks(const part *w) {
 static void multiply_items(void *context, int64_t begin, int64_t end, int thread) {
     part w = *(const part *)context;
     char *scratch = w.thread_scratch + thread * w.s->thread_bytes;
-    w.b_packed = scratch + (w.s->is_a_direct ? w.s->a_bytes : 0);
+    w.b_packed = scratch + w.s->sums_bytes + (w.s->is_a_direct ? w.s->a_bytes : 0);
     w.a_packed = w.b_packed + w.s->b_part * w.s->b_bytes;
     w.thread_scratch = scratch;
     for (w.batch = begin; w.batch < end; w.batch++) {

@@ -32,6 +32,17 @@
 #define HIGH_TO_DOUBLE(x) _mm256_cvtepi32_pd(_mm256_extracti128_si256(x, 1))
 #define TO_FLOAT(first, second)                                                                                        \
     _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(first)), _mm256_cvtpd_ps(second), 1)
+#define MOVE_UP(sum, high)                                                                                             \
+    do {                                                                                                               \
+        INT part;                                                                                                      \
+        __asm__("vpsrad %3, %0, %1\n\tvpaddd %2, %1, %1\n\tvmovdqa %1, %2\n\tvpand %4, %0, %0"                         \
+                : "+x"(sum), "=&x"(part), "+m"(high)                                                                   \
+                : "i"(HIGH_SHIFT), "m"(LOW_MASK));                                                                     \
+    } while (0)
+
+static const int32_t LOW_MASK[8] __attribute__((aligned(32))) = {
+    LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS,
+};
 
 #define NAME avx2
 #define TARGET __attribute__((target("avx2")))

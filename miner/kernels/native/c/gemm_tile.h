@@ -11,21 +11,25 @@
 #include <string.h>
 
 #define HIGH_SHIFT 22
+#define LOW_BITS ((1 << HIGH_SHIFT) - 1)
 #define MAX_ROWS 16
 #define MAX_COLUMNS 64
 
 /* Pairs that may be added to a low part < 2^22 without overflow: 63 at 12 bits, 15 at 13, 3 at 14. */
 static inline int64_t safe_pairs(int bits) {
-    return (INT32_MAX - ((1 << HIGH_SHIFT) - 1)) / ((int64_t)2 << 2 * bits);
+    return (INT32_MAX - LOW_BITS) / ((int64_t)2 << 2 * bits);
 }
 
 typedef struct {
     int64_t pairs;      /* at least one */
     int64_t safe_pairs; /* pairs from one move of the upper parts to the next */
-    const char *a;      /* pair p of row i at a + i a_row + p a_step bytes */
-    int64_t a_row, a_step;
+    const char *a;      /* packed panel; or direct: row i at a + i a_row bytes, its pairs one after another */
+    int64_t a_row;
+    int is_direct;
     const int16_t *b; /* packed panel */
-    float *c;
+    int32_t *sums;    /* low parts, then high parts, kept from the tile's first pairs to its last; null if all are here */
+    int is_first, is_last, has_high;
+    float *c; /* written at the last pairs */
     int64_t ldc;
     const double *row_scales, *column_scales;    /* 2^(ea - bits), 2^(eb - bits) */
     const float *row_scales32, *column_scales32; /* the same */
