@@ -383,11 +383,36 @@ def _bad_value_cases() -> Iterator[Case]:
         yield from (case("output", np.array(x), attrs={"kind": kind, "name": kind}) for x in FINITE[-4:])
 
 
+# Arguments at which a program gives other bits when Horner's steps (the first six), or any products and sums that
+# follow each other, are contracted into fused multiply-adds.
+CONTRACTION = {
+    "exp": (0x421A77EE, 0x422818B4, 0x42ADB108, 0xC280215C, 0x4254375C, 0x429FE664,
+            0xC25C1F07, 0xC2AB1704, 0xC23D96F2, 0xC2694AFB, 0x425A1CB0, 0xC28848AD),
+    "log": (0x3FAB41AE, 0x40AE8E2B, 0x40AD189E, 0x3FA644CB, 0x3FA82793, 0x3FAE25CC,
+            0x4019F322, 0x40AAD116, 0x3F241BD0, 0x3FBEB96C, 0x40A8FEE0, 0x40BD8FAF),
+    "tanh": (0xBF094A60, 0x3ECE2610, 0xBF168910, 0x3F1C501C, 0x3F068800, 0xBF14DAC0,
+             0x3F0A86F8, 0x3F1D70AC, 0xBF0248F0, 0xBF1DF404, 0x3EF25FF8, 0x3F068D50),
+    "erf": (0x3F490A88, 0xBFC8BAFC, 0xBF370DD8, 0x3F473070, 0x3F8F4D2C, 0x3FCE2888,
+            0x3EF91160, 0xBE886620, 0xBDD28C80, 0x3E811F30, 0xBE810AB0, 0x3E2418E0),
+    "sin": (0x40B01F7E, 0x40D8E5A4, 0xC0B59084, 0xC10B167D, 0x40DE4E2C, 0xC0DE4538,
+            0xC0152F4A, 0x40E074C4, 0x3EE615E0, 0x3EC07C60, 0x410B58A0, 0x40D6DD98),
+    "cos": (0xC012DEB6, 0x4083102E, 0x4081BC18, 0xC07E5CF8, 0xC0AF41C3, 0xC08426B4,
+            0x3F407580, 0xBF58C710, 0xBF80C390, 0x4082D3BC, 0x4109AE94, 0x40E56D4C),
+}  # fmt: skip
+
+
+def _hazard_cases() -> Iterator[Case]:
+    """What the mutants of `tests.consensus.exact.test_hazards` get wrong and the cases above do not show."""
+    yield from (case(op, np.array(bits, dtype=np.uint32).view(F)) for op, bits in CONTRACTION.items())
+    for bits in (1, 8, 12, 13, 14):  # subnormal results
+        yield case("matmul", wide((9, 40), 190, 50, 60), wide((40, 9), 191, 50, 60), attrs={"bits": bits})
+
+
 def make_cases() -> list[Case]:
     """All cases with a result, in a fixed order."""
     groups: tuple[Iterable[Case], ...] = (
         _first_cases(), _elementwise_cases(), _transcendental_cases(), _reduction_cases(), _matmul_cases(),
-        _movement_cases(), _source_cases(), _bad_value_cases(),
+        _movement_cases(), _source_cases(), _bad_value_cases(), _hazard_cases(),
     )  # fmt: skip
     cases = [found for group in groups for found in group]
     wrong = [found["op"] for found in cases if "error" in found]
