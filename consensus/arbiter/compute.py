@@ -75,6 +75,11 @@ def required(statement: Statement) -> list[Operand]:
 def compute_from(statement: Statement, operands: Operands) -> bytes:
     """`compute` with operands on demand; raises an `ArbiterError` or `UnitEnds`."""
     check_node(statement.node, statement.inputs)
+    return compute_place(statement, operands)
+
+
+def compute_place(statement: Statement, operands: Operands) -> bytes:
+    """`compute_from` for a node that `check_node` has accepted."""
     node, place = statement.node, statement.place
     form = TensorForm(node.dtype, node.shape)
     if isinstance(place, Tile) and place.tile < form.tile_count:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from consensus.commit.tensor import TILE_SIDE, TensorForm
 
@@ -67,8 +66,3 @@ def ravel(shape: Shape, coordinates: list[int]) -> int:
     for size, coordinate in zip(shape, coordinates, strict=True):
         index = index * size + coordinate
     return index
-
-
-def element_count(form: TensorForm) -> int:
-    """Number of elements."""
-    return prod(form.shape)

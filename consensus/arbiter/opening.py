@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from consensus.arbiter.codec import (
     Reader,
+    encode_answer,
     encode_bytes,
     encode_hashes,
     encode_list,
@@ -24,7 +25,7 @@ from consensus.arbiter.codec import (
     encode_statement,
 )
 from consensus.arbiter.compute import check_node, compute
-from consensus.arbiter.errors import BadForm, BadOperands, BadProof, NotAgreed
+from consensus.arbiter.errors import ArbiterError, BadForm, BadOperands, BadProof, NotAgreed
 from consensus.arbiter.statement import Input, Operand, Outcome, Place, Source, Statement, Tile
 from consensus.commit.hashing import Hash32, blake2_256, encode_hash, encode_u32
 from consensus.commit.merkle import (
@@ -86,6 +87,14 @@ def encode_agreed(agreed: Agreed) -> bytes:
     """SCALE; see `consensus.arbiter.codec`."""
     numbers = encode_u32(agreed.node_count) + encode_u32(agreed.node_index)
     return encode_hash(agreed.graph_root) + numbers + encode_hashes(agreed.input_roots) + encode_hashes(agreed.claims)
+
+
+def decode_agreed(data: bytes) -> Agreed:
+    """What `encode_agreed` wrote; raises `TooLarge`, `Malformed`."""
+    reader = Reader(data, "agreed")
+    agreed = Agreed(reader.hash(), reader.u32(), reader.u32(), reader.hashes(), reader.hashes())
+    reader.finish()
+    return agreed
 
 
 def encode_opening(opening: Opening) -> bytes:
@@ -166,3 +175,11 @@ def _verify_tile(opening: Opening, number: int, opened: Opened, source: Input) -
         raise BadProof(f"operand {number}: {error.reason}") from error
     if inner != opening.inner_roots[source.input]:
         raise BadProof(f"operand {number}: it leads to another root of input {source.input}")
+
+
+def answer(agreed: Agreed, opening: bytes) -> bytes:
+    """`arbitrate` in bytes, as the runtime answers: an outcome or a refusal, whatever the bytes are."""
+    try:
+        return encode_answer(arbitrate(agreed, decode_opening(opening)))
+    except ArbiterError as error:
+        return encode_answer(error)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from consensus.arbiter.geometry import Region, ravel, tile_at, tile_region, unravel
 from consensus.arbiter.operands import Operands, check_finite, take_tile, write_tile
 from consensus.arbiter.statement import Statement
-from consensus.commit.tensor import TILE_SIDE, TensorForm
+from consensus.commit.tensor import TensorForm
 from consensus.exact import elementwise, random, transcendental
 from consensus.graph.ops import OPS, constant_value
 
@@ -81,6 +81,3 @@ def _uniform(statement: Statement, form: TensorForm, region: Region, operands: O
     words = random.philox4x32(counter, (int(seed[0, 0]), int(seed[0, 1])))
     lane = np.take_along_axis(words, (index.reshape(-1, 1) % 4), axis=1).reshape(index.shape)
     return (lane >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
-
-
-__all__ = ["ELEMENTWISE", "TILE_OPS", "TILE_SIDE", "compute_tile"]
