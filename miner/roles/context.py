@@ -18,6 +18,7 @@ from miner.store.client import BlobClient
 from miner.store.errors import StoreError
 from miner.wallet import Wallet
 from miner.work.errors import WorkError
+from miner.work.recovery import CheckpointMaker
 from miner.work.worker import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class RoleContext:
     store: BlobStore
     client: BlobClient
     pool: WorkerPool
+    maker: CheckpointMaker
     folder: Path
     endpoint: str
     counters: Counters = field(default_factory=Counters)

@@ -115,7 +115,7 @@ class Daemon:
             await self._wait_or_stop(asyncio.create_task(_wait_for_sync(link)))
         log.info("account %s, node %s, blobs %s", options.wallet.address, url, endpoint)
         log.info("metrics http://127.0.0.1:%d/metrics", metrics_port)
-        return RoleContext(link, options.wallet, store, client, pool, options.base_path, endpoint)
+        return RoleContext(link, options.wallet, store, client, pool, maker, options.base_path, endpoint)
 
     async def _start_node(self, stack: AsyncExitStack) -> str:
         options = self._options

@@ -18,6 +18,7 @@ from consensus.commit.records import Opening
 from consensus.protocol.units import UnitRef
 from pallets_abi import stakes, tasks, verification
 
+from miner.roles.checkpoint_keeper import CheckpointKeeper
 from miner.roles.context import (
     RoleContext,
     ensure_bond,
@@ -63,6 +64,7 @@ class Solver:
         self._pace = pace
         self._book = TaskBook(context)
         self._runner = UnitRunner(context.store, context.pool)
+        self._keeper = CheckpointKeeper(context, self._book)
         self._waiting: dict[UnitKey, UnitJob] = {}
         self._chains: list[tuple[int, int]] = []
         self._revealing: dict[UnitKey, asyncio.Task[bool]] = {}
@@ -102,12 +104,14 @@ class Solver:
     async def on_head(self, head: Head) -> None:
         """Opens drawn segments; now and then forgets units whose windows are closed. Raises ChainClientError."""
         duties = await self._context.link.query_map(verification.DUTIES)
+        await self._keeper.on_duties(duties)
         for parts, duty in duties:
             key = (int(parts[0]), int(parts[1]))
             if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
                 self._start(self._revealing, key, self._reveal(key, duty))
         if head.number % TIDY_HEADS == 0:
-            await self._tidy()
+            for ref in await self._keeper.tidy():
+                self._waiting.pop((ref.task, ref.unit), None)
 
     def _start(self, running: dict[UnitKey, asyncio.Task[bool]], key: UnitKey, work: Coroutine[Any, Any, None]) -> None:
         """Runs something about a unit beside everything else; its errors are logged."""
@@ -224,7 +228,7 @@ class Solver:
         result = await self._runner.run(job, _ProgressCounter(self._context))
         if not await self._is_claim_final(job):
             log.warning("%s: a fork moved our claim, so its seed is another; the work is dropped", _name(candidate.key))
-            await asyncio.to_thread(forget_unit, self._context.store, job)
+            await asyncio.to_thread(forget_unit, self._context.store, job.label)
             return
         self._start(self._submitting, candidate.key, self._submit(candidate.key, job, result))
         await asyncio.sleep(0)  # the submission takes its nonce before the next claim does
@@ -273,9 +277,9 @@ class Solver:
         return job
 
     async def _get_window_seconds(self) -> float:
-        """How long verifiers wait for a checkpoint that they ask for: until their commitments are due."""
-        blocks = (await self._context.link.query(verification.PARAMS)).commit_blocks
-        return blocks * await self._context.link.slot_seconds()
+        """How long verifiers can wait for each checkpoint that they need: all of them before commitments are due."""
+        params = await self._context.link.query(verification.PARAMS)
+        return params.commit_blocks * await self._context.link.slot_seconds() / params.segments
 
     async def _reveal(self, key: UnitKey, duty: verification.Duty) -> None:
         job = self._waiting.get(key)
@@ -291,18 +295,6 @@ class Solver:
             return
         openings = [to_abi_opening(opening) for opening in result.compute_openings(duty.segments)]
         await self._context.submit(verification.RevealSolverCall(*key, openings))
-
-    async def _tidy(self) -> None:
-        """Counts and forgets units that are final or no longer ours."""
-        for key, job in list(self._waiting.items()):
-            unit = await self._book.get_unit(key)
-            is_ours = unit.is_of(self._context.wallet.address) and unit.attempt == job.ref.attempt
-            if is_ours and unit.state != "Final":
-                continue
-            self._context.counters.units_final += int(is_ours)
-            self._context.counters.units_lost += int(not is_ours)
-            del self._waiting[key]
-            await asyncio.to_thread(forget_unit, self._context.store, job)
 
 
 class _ProgressCounter:

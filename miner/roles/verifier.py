@@ -2,6 +2,8 @@
 
 For each drawn segment three separate checks: the fetched bytes have their root; the state is the one committed; the
 replay gives the committed end. The attestation carries what the own execution gave; the chain compares, nobody votes.
+A difference is told only by a machine that passed its known-answer tests in a fresh process not long ago: when one
+fails, or the own execution does, the attestation is Inconclusive and accuses nobody.
 The attestation and its salt are in the store before the commitment is sent, so a restart can still reveal.
 """
 
@@ -11,6 +13,7 @@ import asyncio
 import json
 import logging
 import secrets
+from typing import Any
 
 from consensus.commit.hashing import AccountId, Hash32
 from consensus.protocol.attestation import (
@@ -22,6 +25,8 @@ from consensus.protocol.attestation import (
 from pallets_abi import stakes, verification
 from substrateinterface.utils.ss58 import ss58_decode
 
+from miner.inspect.errors import MachineUnsound
+from miner.inspect.selftest import OwnMachine
 from miner.roles.context import (
     RoleContext,
     ensure_bond,
@@ -54,11 +59,14 @@ class Verifier:
     def __init__(self, context: RoleContext) -> None:
         self._context = context
         self._book = TaskBook(context)
+        self._machine = OwnMachine()
         self._running: dict[DutyKey, asyncio.Task[bool]] = {}
+        self._testing: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
         """Bond and endpoint on chain. Raises ChainClientError."""
         context = self._context
+        self._testing = asyncio.create_task(self._test_machine())  # early, so that no duty has to wait for it
         params = await context.link.query(stakes.PARAMS)
         wanted = 2 * params.min_verifier_bond
         bonded = await context.link.query(stakes.BONDS, stakes.Role.VERIFIER.value, context.wallet.address)
@@ -87,10 +95,16 @@ class Verifier:
 
     async def stop(self) -> None:
         """Ends duties under way."""
-        running = list(self._running.values())
+        running: list[asyncio.Task[Any]] = [*self._running.values(), *([self._testing] if self._testing else [])]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    async def _test_machine(self) -> None:
+        try:
+            await self._machine.verify()
+        except MachineUnsound as error:
+            log.error("%s; until it passes, differences are attested as inconclusive", error)
 
     async def _commit(self, key: DutyKey, duty: verification.Duty, block: int) -> None:
         attestation, salt = self._load(key) or (None, b"")
@@ -115,7 +129,7 @@ class Verifier:
         self._context.store.delete_record(_record(key))
 
     async def _attest(self, key: DutyKey, duty: verification.Duty, patience: float) -> Attestation:
-        """Re-executes; what cannot be fetched is Unavailable, our own failing is Inconclusive.
+        """Re-executes; what cannot be fetched is Unavailable, our own failing or an unsound machine is Inconclusive.
 
         `patience`: seconds that a solver has to make a dropped checkpoint again.
         """
@@ -125,7 +139,7 @@ class Verifier:
         except (FetchError, BlobError) as error:
             log.warning("unit %s is not available: %s", unit_key, error)
             return Attestation(Outcome.UNAVAILABLE)
-        except (WorkError, StoreError) as error:
+        except (WorkError, StoreError, MachineUnsound) as error:
             log.error("unit %s: our own execution failed, nobody's guilt: %s", unit_key, error)
             return Attestation(Outcome.INCONCLUSIVE)
 
@@ -153,11 +167,15 @@ class Verifier:
     async def _replay(
         self, unit: UnitView, committed: CommittedSegment, inputs: TaskInputs, endpoint: str, patience: float
     ) -> SegmentClaim:
+        """One segment's claim. Raises `MachineUnsound` when it differs and our own machine is at fault, `BlobError`."""
         context = self._context
         name = f"unit {unit.key[0]}/{unit.key[1]} segment {committed.index}"
         context.counters.activity = f"checking {name}"
         data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs, patience)
         report = await context.pool.replay(inputs, committed, data, _ReplayCounter(context))
+        if not report.is_match:
+            log.warning("%s differs (%s); testing our own machine before we say so", name, report.detail)
+            await self._machine.verify()
         context.counters.segments_checked += 1
         context.counters.mismatches += int(not report.is_match)
         level = logging.INFO if report.is_match else logging.WARNING

@@ -65,7 +65,7 @@ class BlobStore:
         """Opens or creates the folder; raises `StoreLockedError`, `CorruptStoreError`."""
         self.path = path
         self.limit_bytes = limit_bytes
-        self._lock = threading.RLock()
+        self._lock, self._checking = threading.RLock(), threading.Lock()
         self._index: dict[Address, _Entry] = {}
         self._order = 0
         self.total_bytes = 0
@@ -272,15 +272,14 @@ class BlobStore:
 
     def _read_file(self, address: Address, entry: _Entry, start: int, end: int) -> bytes:
         """A part of a file; the first read since the store was opened compares the whole with the address."""
-        if entry.is_checked:
-            return self._files.read(address, start, end - start)
-        data = self._files.read(address, 0, entry.size)
-        try:
-            verify_bytes(address, data)
-        except BlobMismatchError as error:
-            raise BlobCorruptError(address, f"they belong to {error.found}") from error
-        entry.is_checked = True
-        return data if (start, end) == (0, entry.size) else data[start:end]
+        with self._checking:  # one at a time: many readers of a new file wait for the first one's answer
+            if not entry.is_checked:
+                try:
+                    verify_bytes(address, self._files.read(address, 0, entry.size))
+                except BlobMismatchError as error:
+                    raise BlobCorruptError(address, f"they belong to {error.found}") from error
+                entry.is_checked = True
+        return self._files.read(address, start, end - start)
 
     def _make_room(self, address: Address, needed: int) -> None:
         """Evicts least recently used blobs without pins; raises `StoreFullError` before it evicts anything in vain."""

@@ -10,7 +10,7 @@ StoreError
 │   ├── BlobMismatchError     bytes are not those of their address
 │   ├── BlobTooLargeError     above a stated limit
 │   ├── StoreFullError        no room left that may be freed
-│   └── RecoveryBusyError     too many blobs are being made again already
+│   └── RecoveryBusyError     others are being made again, and we do no more for strangers now
 ├── TensorFileError         bytes that are not a safetensors file within bounds
 └── FetchError              a peer's server
     ├── EndpointError         its URL is not acceptable
@@ -102,11 +102,11 @@ class StoreFullError(BlobError):
 
 
 class RecoveryBusyError(BlobError):
-    """So many blobs are being made again that no further request is taken; peers answer 503."""
+    """Strangers have asked for so much that no further request is taken for `seconds`; peers answer 503."""
 
-    def __init__(self, address: object, waiting: int) -> None:
-        super().__init__(address, f"{waiting} others are being made again; ask later")
-        self.waiting = waiting
+    def __init__(self, address: object, seconds: float) -> None:
+        super().__init__(address, f"others are being made again; ask in {seconds:.0f} s")
+        self.seconds = seconds
 
 
 class TensorFileError(StoreError):

@@ -2,7 +2,10 @@
 
 GET and HEAD /{blob|state|transcript}/{root}, single byte ranges, strong ETag (the root never changes its bytes);
 GET /proof/{state root}/{tensor name}?tile=N as JSON; GET /health. 202 with Retry-After: a dropped checkpoint that is
-being made again; 404 not here, 413 request with a body, 416 range, 503 when too many transfers run at once.
+being made again; 404 not here, 413 request with a body, 416 range, 503 with Retry-After when too much is asked at once.
+
+What strangers cost is bounded: transfers in all and of one peer, how long a peer may take for a piece, and the share of
+this machine's time that proofs and (`Recoverer`) checkpoints made again may take.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -27,12 +33,17 @@ from consensus.commit.tensor import Array, compute_tile_opening
 from miner.kernels.native.hashing import get_hasher
 from miner.listen import listen
 from miner.store.address import Address, Kind
+from miner.store.allowance import Allowance
 from miner.store.blobs import CHUNK_BYTES, BlobStore
 from miner.store.errors import BlobCorruptError, BlobNotFoundError, RecoveryBusyError
 
 MAX_REQUEST_BYTES = 1024  # a GET has no body worth more
 MAX_TRANSFERS = 32
-MAX_PROOFS = 2  # a proof re-hashes a whole tensor
+MAX_PEER_TRANSFERS = 16  # of one peer's address, so that one cannot take them all
+PIECE_SECONDS = 30.0  # within which a peer must take a piece of CHUNK_BYTES: 35 kB/s at least
+MAX_PROOFS = 2  # a proof reads a state and hashes a whole tensor of it
+PROOFS_SHARE = 0.05  # of the time of one core
+PROOFS_BURST = 30.0  # seconds of it that may be saved up
 MAX_COMMITMENTS = 8  # states whose tensor roots are kept for further proofs
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _ROOT = "{root:[0-9a-fA-F]{64}}"
@@ -82,8 +93,9 @@ class BlobServer:
         self._recoverer = recoverer
         self._commitments: OrderedDict[Hash32, StateCommitment] = OrderedDict()
         self._host, self._port = host, port
-        self._transfers = asyncio.Semaphore(MAX_TRANSFERS)
+        self._transfers: Counter[str] = Counter()
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
+        self._allowance = Allowance(PROOFS_SHARE, PROOFS_BURST)
         self._runner: web.AppRunner | None = None
         self.bytes_served = 0
 
@@ -114,30 +126,39 @@ class BlobServer:
 
     async def _on_blob(self, request: web.Request) -> web.StreamResponse:
         address = Address(Kind(request.match_info["kind"]), Hash32(bytes.fromhex(request.match_info["root"])))
-        if self._transfers.locked():
-            raise web.HTTPServiceUnavailable(text="too many transfers; try again", headers={"Retry-After": "1"})
-        async with self._transfers:
-            try:
-                size = self._store.size(address)
-                start, length = compute_range(request.headers.get("Range"), size)
+        try:
+            size = self._store.size(address)
+            start, length = compute_range(request.headers.get("Range"), size)
+            async with self._take_turn(request.remote or ""):
                 return await self._send(request, address, start, length, size)
-            except BlobNotFoundError as error:
-                return await self._recover(address, error)
-            except RangeError as error:
-                raise web.HTTPRequestRangeNotSatisfiable(
-                    text=str(error), headers={"Content-Range": f"bytes */{error.size}"}
-                ) from error
+        except BlobNotFoundError as error:
+            return await self._recover(address, error)
+        except RangeError as error:
+            raise web.HTTPRequestRangeNotSatisfiable(
+                text=str(error), headers={"Content-Range": f"bytes */{error.size}"}
+            ) from error
+
+    @asynccontextmanager
+    async def _take_turn(self, peer: str) -> AsyncIterator[None]:
+        """One of the transfers; raises 503 when there are too many."""
+        if self._transfers.total() >= MAX_TRANSFERS or self._transfers[peer] >= MAX_PEER_TRANSFERS:
+            raise _refuse_for(1.0, "too many transfers; try again")
+        self._transfers[peer] += 1
+        try:
+            yield
+        finally:
+            self._transfers[peer] -= 1
+            self._transfers += Counter()  # forgets peers without a transfer
 
     async def _recover(self, address: Address, error: BlobNotFoundError) -> web.Response:
         """202 for a blob that is being made again; raises 404 or 503."""
         try:
             seconds = None if self._recoverer is None else await self._recoverer.request(address)
         except RecoveryBusyError as busy:
-            raise web.HTTPServiceUnavailable(text=str(busy), headers={"Retry-After": "5"}) from busy
+            raise _refuse_for(busy.seconds, str(busy)) from busy
         if seconds is None:
             raise web.HTTPNotFound(text=str(error)) from error
-        wait = str(max(1, math.ceil(seconds)))
-        return web.Response(status=202, text="being made again; try again", headers={"Retry-After": wait})
+        return web.Response(status=202, text="being made again; try again", headers=_retry_after(seconds))
 
     async def _send(
         self, request: web.Request, address: Address, start: int, length: int, size: int
@@ -162,7 +183,12 @@ class BlobServer:
                 data = await asyncio.to_thread(self._store.read, address, start, min(CHUNK_BYTES, end - start))
             except (BlobNotFoundError, BlobCorruptError):
                 break  # evicted or damaged under our hands: the short answer makes the client try elsewhere
-            await response.write(data)
+            try:
+                await asyncio.wait_for(response.write(data), PIECE_SECONDS)
+            except (TimeoutError, ConnectionError):  # a peer that does not take it, or is gone
+                if request.transport is not None:
+                    request.transport.abort()
+                break
             self.bytes_served += len(data)
             start += len(data)
         return response
@@ -172,15 +198,19 @@ class BlobServer:
         tile = request.query.get("tile")
         if tile is not None and not re.fullmatch(r"\d{1,10}", tile):
             raise web.HTTPBadRequest(text="tile must be a number")
-        if self._proofs.locked():
-            raise web.HTTPServiceUnavailable(text="too many proofs; try again", headers={"Retry-After": "1"})
+        wait = self._allowance.compute_wait()
+        if wait or self._proofs.locked():
+            raise _refuse_for(wait, "too many proofs; try again")
         async with self._proofs:
+            started = time.monotonic()
             try:
                 answer = await asyncio.to_thread(self._make_proof, root, request.match_info["name"], tile)
             except BlobNotFoundError as error:
                 return await self._recover(Address(Kind.STATE, root), error)
             except (StateNameError, ProofError) as error:
                 raise web.HTTPNotFound(text=str(error)) from error
+            finally:
+                self._allowance.spend(time.monotonic() - started)
         return web.json_response(answer)
 
     def _make_proof(self, root: Hash32, name: str, tile: str | None) -> dict[str, Any]:
@@ -215,6 +245,14 @@ def make_proof_document(
         siblings = [sibling.hex() for sibling in opened.siblings]
         document["tile"] = {"index": tile, "data": opened.data.hex(), "siblings": siblings}
     return document
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _refuse_for(seconds: float, text: str) -> web.HTTPServiceUnavailable:
+    return web.HTTPServiceUnavailable(text=text, headers=_retry_after(seconds))
 
 
 @web.middleware

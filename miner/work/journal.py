@@ -126,8 +126,11 @@ def save_journal(store: BlobStore, journal: Journal) -> None:
 
 
 def forget_journal(store: BlobStore, label: str) -> None:
-    """Removes a unit's journal and its checkpoints' places; harmless without one. Raises `JournalError`."""
-    journal = load_journal(store, label)
+    """Removes a unit's journal and its checkpoints' places (of a damaged journal they stay); harmless without one."""
+    try:
+        journal = load_journal(store, label)
+    except JournalError:
+        journal = None
     store.delete_record(label)
     if journal is None:
         return

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 FULL_BYTES = 2**26  # (= 67,108,864): a unit whose checkpoints fit in here keeps them all; dropping would save nothing
-WINDOW_SHARE = 0.5  # of a challenge's window that making a checkpoint again may take; the rest is the verifier's
+WINDOW_SHARE = 0.25  # of a challenge's window that making one checkpoint again may take: another one may be under way
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from miner.work.segment import Pace, compute_previous_record
 from miner.work.worker import FinishedSegment, ProgressHandler, RunRequest, TaskInputs, WorkerPool
 
 DEFAULT_RETENTION = Retention()
+LABEL_PREFIX = "unit/"  # of the labels of units: their pins' and journals' names
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class UnitJob:
     @property
     def label(self) -> str:
         """Name of the unit's pins and of its journal; take it off with `BlobStore.unpin` when its window is closed."""
-        return f"unit/{self.ref.task}/{self.ref.unit}/{self.ref.attempt}/{self.unit_seed.hex()}"
+        return compute_label_prefix(self.ref) + self.unit_seed.hex()
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,21 @@ def load_result(store: BlobStore, job: UnitJob) -> UnitResult | None:
     return UnitResult(root, progress.records[-1].end_state_root, spec.macs_per_unit, progress)
 
 
-def forget_unit(store: BlobStore, job: UnitJob) -> None:
+def forget_unit(store: BlobStore, label: str) -> None:
     """Takes off a unit's pins and its journal, when its window is closed or it was relisted."""
-    store.unpin(job.label)
-    forget_journal(store, job.label)
+    store.unpin(label)
+    forget_journal(store, label)
+
+
+def compute_label_prefix(ref: UnitRef) -> str:
+    """How the labels of all executions of a unit begin; the unit seed follows."""
+    return f"{LABEL_PREFIX}{ref.task}/{ref.unit}/{ref.attempt}/"
+
+
+def list_units(store: BlobStore) -> list[tuple[UnitRef, str]]:
+    """The units of which the store has a journal, with their labels."""
+    labels = [name for name, _ in store.iterate_records(LABEL_PREFIX)]
+    return [(UnitRef(*(int(part) for part in label.split("/")[1:4])), label) for label in labels]
 
 
 def get_state_source(store: BlobStore, address: Address) -> bytes | Path:

@@ -37,7 +37,7 @@ async def test_digits_learn_and_a_cheater_is_seen(tmp_path: Path) -> None:
 
             middle = store.get(Address(Kind.STATE, result.progress.records[0].end_state_root))
             assert (await pool.replay(inputs, committed(), middle)).is_match
-            forget_unit(store, job)
+            forget_unit(store, job.label)
             result = await runner.run(UnitJob(UnitRef(0, 0, 0), inputs, SEED, SOLVER, start, Pace(skip_share=0.5)))
             middle = store.get(Address(Kind.STATE, result.progress.records[0].end_state_root))
             report = await pool.replay(inputs, committed(), middle)

@@ -28,5 +28,5 @@ def test_small_states_are_all_kept() -> None:
 
 
 def test_a_short_window_brings_them_closer() -> None:
-    for seconds, spacing in ((math.inf, 32), (1000.0, 32), (100.0, 5), (20.0, 1), (0.0, 1)):
+    for seconds, spacing in ((math.inf, 32), (1280.0, 32), (1279.0, 31), (200.0, 5), (20.0, 1), (0.0, 1)):
         assert compute_spacing(1024, 1, SQUARE_ROOT, 10.0, seconds) == spacing

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.records import OpeningError, SegmentRecord, compute_transcript_root, verify_opening
@@ -20,6 +21,8 @@ from miner.work.unit import UnitJob, UnitResult, UnitRunner, forget_unit, load_p
 from miner.work.worker import Progress, TaskInputs, WorkerOptions, WorkerPool
 from tests.miner.work.linear import FACTORY, INITIAL, SEED, SOLVER, make_inputs, make_job, make_store
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 OPTIONS = WorkerOptions(niceness=1, factory=FACTORY)
 
 
@@ -29,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[BlobStore]:
         yield opened
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[WorkerPool]:
     async with WorkerPool(1, OPTIONS) as opened:
         yield opened
@@ -61,7 +64,7 @@ async def test_unit_runs_and_everything_is_served(store: BlobStore, pool: Worker
         verify_opening(opening, result.transcript_root, result.end_state_root, 4, SOLVER)
     assert load_result(store, job) == result
     assert await UnitRunner(store, pool).run(job) == result
-    forget_unit(store, job)
+    forget_unit(store, job.label)
     assert load_result(store, job) is None and store.unpin(job.label) == 0
 
 
@@ -78,7 +81,7 @@ async def test_replay_of_every_segment_matches(store: BlobStore, pool: WorkerPoo
 async def test_cheaters_unit_mismatches_on_replay(store: BlobStore, pool: WorkerPool) -> None:
     inputs = make_inputs()
     honest = await UnitRunner(store, pool).run(make_job(store, inputs))
-    forget_unit(store, make_job(store, inputs))
+    forget_unit(store, make_job(store, inputs).label)
     job = make_job(store, inputs, Pace(skip_share=0.4))
     cheat = await UnitRunner(store, pool).run(job)
     assert cheat.transcript_root != honest.transcript_root
@@ -139,7 +142,7 @@ async def test_failure_is_typed_and_worker_lives_on(store: BlobStore, pool: Work
     with pytest.raises(WorkerFailedError) as caught:
         await UnitRunner(store, pool).run(make_job(store, make_inputs(b"0.002 nan=7")))
     assert caught.value.error_type == "NonFiniteState"
-    forget_unit(store, make_job(store, make_inputs()))
+    forget_unit(store, make_job(store, make_inputs()).label)
     async with pool.acquire() as worker:
         pid = worker.pid
     assert await UnitRunner(store, pool).run(make_job(store, make_inputs()))
