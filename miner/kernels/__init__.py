@@ -8,8 +8,8 @@
 diverged: ends the unit) and `IndexOutOfRange` (data that do not fit the model).
 """
 
-from miner.kernels.errors import KernelError, SelfTestFailed, WrongInput
-from miner.kernels.executor import BACKENDS, Executor, StepResult, set_blas_threads
+from miner.kernels.errors import KernelError, SelfTestFailed, WrongInput, WrongPurpose
+from miner.kernels.executor import BACKENDS, Evaluation, Executor, StepResult, find_backend, set_blas_threads
 
 
 def load_executor(graph: bytes) -> Executor:
@@ -19,11 +19,14 @@ def load_executor(graph: bytes) -> Executor:
 
 __all__ = [
     "BACKENDS",
+    "Evaluation",
     "Executor",
     "KernelError",
     "SelfTestFailed",
     "StepResult",
     "WrongInput",
+    "WrongPurpose",
+    "find_backend",
     "load_executor",
     "set_blas_threads",
 ]

@@ -2,7 +2,9 @@
 
     KernelError
     ├── WrongInput        a state or batch tensor that the graph did not ask for
-    └── SelfTestFailed    this machine's kernels do not give the protocol's bytes
+    ├── WrongPurpose      training asked of an evaluation graph, or the other way round
+    ├── SelfTestFailed    this machine's kernels do not give the protocol's bytes
+    └── NativeError       see miner.kernels.native.errors
 """
 
 from __future__ import annotations
@@ -18,6 +20,14 @@ class WrongInput(KernelError):
     def __init__(self, kind: str, name: str, problem: str) -> None:
         self.kind, self.name, self.problem = kind, name, problem
         super().__init__(f"{kind} tensor {name!r}: {problem}")
+
+
+class WrongPurpose(KernelError):
+    """The graph makes a step of another kind than the one that was asked for."""
+
+    def __init__(self, asked: str, purpose: str) -> None:
+        self.asked, self.purpose = asked, purpose
+        super().__init__(f"this graph's purpose is {purpose!r}, asked was {asked!r}")
 
 
 class SelfTestFailed(KernelError):

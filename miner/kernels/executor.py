@@ -1,10 +1,13 @@
-"""The executor: plans a graph once, then walks it with exact kernels, one call a training step."""
+"""The executor: plans a graph once, then runs it with exact kernels, one call a step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,49 +16,90 @@ from consensus.graph import Graph, TensorSpec
 from consensus.graph.ops import NUMPY_DTYPES
 from consensus.graph.reference import run_reference
 
-from miner.kernels.errors import WrongInput
-from miner.kernels.fast import make_kernel
+from miner.kernels.errors import SelfTestFailed, WrongInput, WrongPurpose
+from miner.kernels.fast import NumpyProgram
+from miner.kernels.native.errors import NativeError
 from miner.kernels.selftest import verify_backend
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
-BACKENDS = ("numpy", "reference")
-"""``numpy``: fast kernels on float64 BLAS; ``reference``: node by node by the definitions."""
+BACKENDS = ("native", "numpy", "reference")
+"""``native``: C generated for the graph; ``numpy``: kernels on float64 BLAS; ``reference``: node by node by the
+definitions. All give the same bytes."""
+
+
+class Program(Protocol):
+    """A graph ready to run."""
+
+    def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
+        """Outputs by (kind, name) from inputs by (kind, name) of the declared dtypes and shapes."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    graph: Graph
+
+    def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
+        return run_reference(self.graph, inputs)
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step gives."""
+    """What one training step gives."""
 
     state: dict[str, Array]
-    """The new state, by name; arrays of its own, never views of inputs."""
+    """The new state, by name. An entry that the step does not change is the given array; all others are valid and
+    unchanged for as long as somebody holds them."""
     loss: np.float32
     """Loss of the batch before the update."""
     grad_norm: np.float32
     """Euclidean norm of all parameters' gradients."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation or inference step gives."""
+
+    loss: np.float32 | None
+    """Loss of the batch; None for inference."""
+    results: dict[str, Array]
+    """Results by name."""
+
+
 class Executor:
-    """Executes one graph. Same bytes with any backend, any number of BLAS threads, on any machine."""
+    """Executes one graph. Same bytes with any backend, any number of threads, on any machine."""
 
-    def __init__(self, graph: Graph, backend: str = "numpy", threads: int | None = None) -> None:
-        """Plan the graph.
+    def __init__(self, graph: Graph, backend: str | None = None, threads: int | None = None) -> None:
+        """Plan the graph, and compile it where the backend does.
 
-        ``threads`` sets the number of BLAS threads of the whole process (None leaves it). Raises `SelfTestFailed` when
-        the backend's known-answer test fails on this machine, ValueError for an unknown backend.
+        ``backend`` None: the fastest that works here (`find_backend`). ``threads`` None: ``OMP_NUM_THREADS``, else the
+        process's CPUs; a number also sets the BLAS threads of the whole process. Raises `SelfTestFailed` when the
+        backend's known-answer test fails on this machine, `NativeError` when a native backend that was asked for
+        cannot be had, ValueError for an unknown one.
         """
-        if backend not in BACKENDS:
+        if backend is not None and backend not in BACKENDS:
             raise ValueError(f"backend {backend!r} is unknown; choose one of {BACKENDS}")
         if threads is not None:
             set_blas_threads(threads)
-        verify_backend(backend)
         self.graph = graph
-        self.backend = backend
         self.signature = graph.signature()
-        self._plan = _Plan(graph) if backend == "numpy" else None
+        self.threads = threads or default_threads()
+        self.backend = backend or find_backend()
+        verify_backend(self.backend)
+        try:
+            self._program = _make_program(graph, self.backend, self.threads)
+        except NativeError as error:
+            if backend is not None:
+                raise
+            log.warning("numpy executes this graph, more slowly: %s", error)
+            self.backend = "numpy"
+            verify_backend(self.backend)
+            self._program = _make_program(graph, self.backend, self.threads)
 
     @classmethod
-    def from_bytes(cls, data: bytes, backend: str = "numpy", threads: int | None = None) -> Executor:
+    def from_bytes(cls, data: bytes, backend: str | None = None, threads: int | None = None) -> Executor:
         """An executor of a graph received as canonical JSON; raises `GraphError` for a bad one."""
         return cls(Graph.from_bytes(data), backend, threads)
 
@@ -69,16 +113,13 @@ class Executor:
         """One training step.
 
         ``seed`` (two 32-bit words, `consensus.exact.random.derive_key`) and ``step`` are for graphs that draw random
-        numbers. Raises `WrongInput`, `NonFiniteState`, `IndexOutOfRange`; the given arrays are never changed.
+        numbers. Raises `WrongInput`, `WrongPurpose`, `NonFiniteState`, `IndexOutOfRange`; the given arrays are never
+        changed.
         """
-        inputs = _collect("state", self.signature.state, state) | _collect("batch", self.signature.batch, batch)
-        if self.signature.needs_seed:
-            if seed is None:
-                raise WrongInput("seed", "seed", "this graph draws random numbers and needs the unit's seed")
-            inputs[("seed", "seed")] = np.array(seed, dtype=np.uint32)
-        inputs[("step", "step")] = np.array(step, dtype=np.int64)
-        outputs = self._plan.run(inputs) if self._plan else run_reference(self.graph, inputs)
-        new_state = {name: np.array(outputs[("state", name)], order="C") for name in self.signature.state}
+        if self.signature.purpose != "train":
+            raise WrongPurpose("train", self.signature.purpose)
+        outputs = self._program.run(self._collect(state, batch, seed, step))
+        new_state = {name: outputs[("state", name)] for name in self.signature.state}
         loss = np.float32(outputs[("loss", "loss")])
         grad_norm = np.float32(outputs[("grad_norm", "grad_norm")])
         if not (np.isfinite(loss) and np.isfinite(grad_norm)):
@@ -96,10 +137,62 @@ class Executor:
         result = self.run(state, batch, seed, step)
         return result.state, result.loss, result.grad_norm
 
+    def evaluate(
+        self,
+        state: Mapping[str, Array],
+        batch: Mapping[str, Array],
+        seed: tuple[int, int] | None = None,
+        step: int = 0,
+    ) -> Evaluation:
+        """One evaluation or inference step. Raises as `run`."""
+        if self.signature.purpose == "train":
+            raise WrongPurpose("evaluate or infer", self.signature.purpose)
+        outputs = self._program.run(self._collect(state, batch, seed, step))
+        results = {name: value for (kind, name), value in outputs.items() if kind == "result"}
+        loss = outputs.get(("loss", "loss"))
+        if loss is not None and not np.isfinite(loss):
+            raise NonFiniteState("loss")
+        return Evaluation(None if loss is None else np.float32(loss), results)
 
-def _collect(
-    kind: str, specs: Mapping[str, TensorSpec], given: Mapping[str, Array]
-) -> dict[tuple[str, str], Array]:
+    def _collect(
+        self, state: Mapping[str, Array], batch: Mapping[str, Array], seed: tuple[int, int] | None, step: int
+    ) -> dict[tuple[str, str], Array]:
+        """All inputs by (kind, name), checked."""
+        inputs = _collect("state", self.signature.state, state) | _collect("batch", self.signature.batch, batch)
+        if self.signature.needs_seed:
+            if seed is None:
+                raise WrongInput("seed", "seed", "this graph draws random numbers and needs the unit's seed")
+            inputs[("seed", "seed")] = np.array(seed, dtype=np.uint32)
+        inputs[("step", "step")] = np.array(step, dtype=np.int64)
+        return inputs
+
+
+def _make_program(graph: Graph, backend: str, threads: int) -> Program:
+    if backend == "native":
+        from miner.kernels.native.program import NativeProgram
+
+        return NativeProgram(graph, threads)
+    return NumpyProgram(graph) if backend == "numpy" else _Reference(graph)
+
+
+@cache
+def find_backend() -> str:
+    """The fastest backend that passes its self-test on this machine; why it is not the native one goes to the log."""
+    try:
+        verify_backend("native")
+    except (NativeError, SelfTestFailed) as error:
+        log.warning("numpy executes graphs here, more slowly: %s", error)
+        return "numpy"
+    return "native"
+
+
+def default_threads() -> int:
+    """``OMP_NUM_THREADS``, else the CPUs that this process may use."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return int(named) if named.isdigit() and int(named) > 0 else len(os.sched_getaffinity(0))
+
+
+def _collect(kind: str, specs: Mapping[str, TensorSpec], given: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
     unknown = sorted(set(given) - set(specs))
     if unknown:
         raise WrongInput(kind, unknown[0], f"the graph has no such input; it has {', '.join(specs)}")
@@ -112,53 +205,6 @@ def _collect(
             raise WrongInput(kind, name, f"is {tensor.dtype}{tensor.shape}, the graph wants {spec.dtype}{spec.shape}")
         found[(kind, name)] = tensor
     return found
-
-
-class _Plan:
-    """Kernels in order, constants computed once, values dropped after their last use."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._values: list[Array | None] = [None] * len(graph.nodes)
-        self._inputs: list[tuple[int, tuple[str, str]]] = []
-        self._outputs: list[tuple[int, tuple[str, str]]] = []
-        self._steps: list[tuple[Callable[..., Array], int, tuple[int, ...], tuple[int, ...]]] = []
-        constant = [False] * len(graph.nodes)
-        for index, node in enumerate(graph.nodes):
-            if node.op in ("input", "output"):
-                key = (str(node.attrs["kind"]), str(node.attrs["name"]))
-                table, place = (
-                    (self._inputs, index) if node.op == "input" else (self._outputs, node.inputs[0])
-                )
-                table.append((place, key))
-                continue
-            kernel = make_kernel(node)
-            constant[index] = all(constant[i] for i in node.inputs)
-            if constant[index]:
-                with np.errstate(all="ignore"):
-                    self._values[index] = np.asarray(kernel(*(self._values[i] for i in node.inputs)))
-            else:
-                self._steps.append((kernel, index, node.inputs, ()))
-        self._add_frees(constant)
-
-    def _add_frees(self, constant: list[bool]) -> None:
-        kept = {place for place, _ in self._outputs} | {place for place, _ in self._inputs}
-        seen: set[int] = set()
-        for position in range(len(self._steps) - 1, -1, -1):
-            kernel, index, inputs, _ = self._steps[position]
-            last = tuple({i for i in inputs if i not in seen and i not in kept and not constant[i]})
-            seen.update(inputs)
-            self._steps[position] = (kernel, index, inputs, last)
-
-    def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
-        values: list[Any] = list(self._values)
-        for place, key in self._inputs:
-            values[place] = inputs[key]
-        with np.errstate(all="ignore"):
-            for kernel, index, operands, last in self._steps:
-                values[index] = kernel(*[values[i] for i in operands])
-                for i in last:
-                    values[i] = None
-        return {key: values[place] for place, key in self._outputs}
 
 
 def set_blas_threads(threads: int) -> None:

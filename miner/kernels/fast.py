@@ -7,7 +7,7 @@ The caller silences NumPy's floating-point warnings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from consensus.exact import transcendental
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.exact.grid import MIN_EXPONENT, SUM_BITS
+from consensus.graph import Graph
 from consensus.graph.node import Node
 from consensus.graph.ops import NUMPY_DTYPES, OPS
 
@@ -137,3 +138,51 @@ def _from_reference(node: Node) -> Kernel:
         return run(node, operands)
 
     return call
+
+
+class NumpyProgram:
+    """A graph ready to run: kernels in order, constants computed once, values dropped after their last use."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._values: list[Array | None] = [None] * len(graph.nodes)
+        self._inputs: list[tuple[int, tuple[str, str]]] = []
+        self._outputs: list[tuple[int, tuple[str, str]]] = []
+        self._steps: list[tuple[Callable[..., Array], int, tuple[int, ...], tuple[int, ...]]] = []
+        constant = [False] * len(graph.nodes)
+        for index, node in enumerate(graph.nodes):
+            if node.op in ("input", "output"):
+                key = (str(node.attrs["kind"]), str(node.attrs["name"]))
+                table, place = (
+                    (self._inputs, index) if node.op == "input" else (self._outputs, node.inputs[0])
+                )
+                table.append((place, key))
+                continue
+            kernel = make_kernel(node)
+            constant[index] = all(constant[i] for i in node.inputs)
+            if constant[index]:
+                with np.errstate(all="ignore"):
+                    self._values[index] = np.asarray(kernel(*(self._values[i] for i in node.inputs)))
+            else:
+                self._steps.append((kernel, index, node.inputs, ()))
+        self._add_frees(constant)
+
+    def _add_frees(self, constant: list[bool]) -> None:
+        kept = {place for place, _ in self._outputs} | {place for place, _ in self._inputs}
+        seen: set[int] = set()
+        for position in range(len(self._steps) - 1, -1, -1):
+            kernel, index, inputs, _ = self._steps[position]
+            last = tuple({i for i in inputs if i not in seen and i not in kept and not constant[i]})
+            seen.update(inputs)
+            self._steps[position] = (kernel, index, inputs, last)
+
+    def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
+        """Outputs of one step by (kind, name). Raises `NonFiniteState`, `IndexOutOfRange`."""
+        values: list[Any] = list(self._values)
+        for place, key in self._inputs:
+            values[place] = inputs[key]
+        with np.errstate(all="ignore"):
+            for kernel, index, operands, last in self._steps:
+                values[index] = kernel(*[values[i] for i in operands])
+                for i in last:
+                    values[i] = None
+        return {key: values[place] for place, key in self._outputs}

@@ -57,6 +57,11 @@ def verify_backend(backend: str) -> None:
     """Raise `SelfTestFailed` when a kernel of the backend gives other bytes; passes once a process."""
     if backend == "reference":
         return
+    if backend == "native":
+        from miner.kernels.native.selftest import verify_native
+
+        verify_native()
+        return
     with np.errstate(all="ignore"):
         for kernel, found, expected in _answers():
             if found.tobytes() != expected.tobytes() or found.shape != expected.shape:

@@ -6,8 +6,8 @@ addresses: ``a[0]`` an int32 that a member which meets a NaN, an infinity or a b
 `Kernel.failures` (plus one), ``a[i + 1]`` what `Kernel.arguments[i]` says.
 
 Row kernels walk rows ``begin … end``. A reduction needs a finished pass over its row, so that a row is walked once a
-*stage*; vectors that a later stage needs wait in the thread's scratch. Column and big kernels compute their vectors anew in
-each of their two passes. An epilogue gets one row and a range of its columns.
+*stage*; vectors that a later stage needs wait in the thread's scratch. Column and big kernels compute their vectors
+anew in each of their two passes. An epilogue gets one row and a range of its columns.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BYTES = {"f32": 4, "i64": 8, "bool": 1, "u32": 4, "i16": 2, "i32": 4}
 """Bytes of an element in memory."""
 
 BINARY = {
-    "add": "+", "sub": "-", "mul": "*", "div": "/", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    "and": "&", "or": "|",
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">",
+    "ge": ">=", "and": "&", "or": "|",
 }  # fmt: skip
 FUNCTIONS = {
     "exp": "aipow_exp", "log": "aipow_log", "tanh": "aipow_tanh", "erf": "aipow_erf", "sin": "aipow_sin",
@@ -78,7 +78,8 @@ class Kernel:
 def generate(group: Group, lowered: Lowered, stored: frozenset[int]) -> list[Kernel]:
     """Kernels of a loop, column, big or add_rows group, to be run one after another.
 
-    ``stored``: roots that need a buffer. A big reduction adds roots of its own to ``lowered`` for what its passes hand on.
+    ``stored``: roots that need a buffer. A big reduction adds roots of its own to ``lowered`` for what its passes hand
+    on.
     """
     if group.kind == "column":
         return [_Column(group, lowered, stored).kernel()]
@@ -189,7 +190,8 @@ class _Writer:
         if access not in self.loaded:
             kind = SCALARS[self.lowered.roots[access.root].dtype]
             name = f"x{len(self.loaded)}"
-            lines.append(f"{indent}const {kind} {name} = {self.pointer(access)}[{self.place(self.strides(access)[1])}];")
+            place = self.place(self.strides(access)[1])
+            lines.append(f"{indent}const {kind} {name} = {self.pointer(access)}[{place}];")
             self.loaded[access] = name
         return self.loaded[access]
 
@@ -205,10 +207,14 @@ class _Writer:
         negative = f"(int64_t)(0 - (uint64_t){operands[0]})"
         if op == "neg":
             return negative if member.dtype == "i64" else f"-{operands[0]}"
+        if op == "abs" and member.dtype == "i64":
+            return f"{operands[0]} < 0 ? {negative} : {operands[0]}"
         if op == "abs":
-            return f"{operands[0]} < 0 ? {negative} : {operands[0]}" if member.dtype == "i64" else f"aipow_abs({operands[0]})"
+            return f"aipow_abs({operands[0]})"
         if op == "not":
             return f"!{operands[0]}"
+        if op == "where" and member.dtype == "f32":
+            return f"aipow_select({operands[0]}, {operands[1]}, {operands[2]})"
         if op == "where":
             return f"{operands[0]} ? {operands[1]} : {operands[2]}"
         if op in ("copy", "cast"):
@@ -246,9 +252,11 @@ class _Writer:
 
 
 def _nest(loops: Sequence[tuple[str, str, str]], body: Sequence[str]) -> list[str]:
-    """Loops (variable, low, high) around statements."""
+    """Loops (variable, low, high) around statements; no element of the innermost one depends on another."""
     lines = ["        {"]
     for depth, (name, low, high) in enumerate(loops):
+        if depth == len(loops) - 1:
+            lines.append("AIPOW_INDEPENDENT")
         lines.append("    " * (2 + depth) + f"for (int64_t {name} = {low}; {name} < {high}; {name}++) {{")
     lines += body
     lines += ["    " * (2 + depth) + "}" for depth in reversed(range(len(loops)))]
@@ -270,6 +278,7 @@ class _Rows(_Writer):
         self.stage: dict[int, int] = {}
         self.kept: dict[int, tuple[str, int]] = {}
         self.scratch = 0
+        self.checks: list[Member] = []
         self._compute_stages()
 
     # stages
@@ -343,15 +352,17 @@ class _Rows(_Writer):
             f"({C_TYPES[group.made[root].dtype]} *)(scratch + {offset});"
             for root, (name, offset) in self.kept.items()
         ]
+        declared = [f"    int32_t {self.names[m.root]}m = 0;" for m in self.checks]
+        checks = self._finish_checks()
         if self.is_flat:
-            text = "\n".join([*(line[4:] for line in self.pointer_lines), *lines])
+            text = "\n".join([*(line[4:] for line in self.pointer_lines), *declared, *lines, *checks])
             return Kernel(self.function(text), self.arguments, self.writes, group.numel, CHUNK, 0, self.failures)
         head = [*self.coordinates(self.outer), *self.pointer_lines]
         if group.post_of is not None:
-            text = "\n".join([*temporaries, *head, *lines])
+            text = "\n".join([*temporaries, *declared, *head, *lines, *checks])
         else:
             loop = "    for (int64_t r = begin; r < end; r++) {"
-            text = "\n".join([*temporaries, loop, *head, *lines, "    }"])
+            text = "\n".join([*temporaries, *declared, loop, *head, *lines, "    }", *checks])
         grain = max(1, CHUNK // self.inner)
         return Kernel(self.function(text), self.arguments, self.writes, rows, grain, self.scratch, self.failures)
 
@@ -405,10 +416,21 @@ class _Rows(_Writer):
         name = self.names[member.root]
         body.append(f"{indent}const {SCALARS[member.dtype]} {name} = {value}; (void){name};")
         self.loaded[member.root] = name
+        if member.root in self.lowered.checked:
+            self.checks.append(member)
+            body.append(f"{indent}const int32_t {name}n = aipow_bits({name}) & 0x7fffffff;")
+            body.append(f"{indent}{name}m = {name}m > {name}n ? {name}m : {name}n;")
         if member.out is not None:
-            body.append(f"{indent}{self.pointer(member.out, True)}[{self.place(self.strides(member.out)[1])}] = {name};")
+            place = self.place(self.strides(member.out)[1])
+            body.append(f"{indent}{self.pointer(member.out, True)}[{place}] = {name};")
         elif member.root in self.stored or member.root in self.kept:
             body.append(f"{indent}{self.kept_place(member)} = {name};")
+
+    def _finish_checks(self) -> list[str]:
+        """Fails when an output's elements were not all finite."""
+        return [
+            f"    if ({self.names[m.root]}m >= AIPOW_INFINITY) {self.fail(m, 'non-finite')}" for m in self.checks
+        ]
 
     def _accumulate(self, member: Member, stage: int, body: list[str], indent: str) -> list[str]:
         """What a reduction does in a pass; returns the declaration of its accumulator."""
@@ -428,7 +450,8 @@ class _Rows(_Writer):
             body.append(f"{indent}{name}s += (int64_t)aipow_grid({x}, {name}g);")
             return [f"        int64_t {name}s = 0;"]
         out = self.whole(member.root)
-        body.append(f"{indent}{self.pointer(out, True)}[{self.place(self.weights)}] = (int16_t)aipow_grid({x}, {name}g);")
+        place = f"{self.pointer(out, True)}[{self.place(self.weights)}]"
+        body.append(f"{indent}{place} = (int16_t)aipow_grid({x}, {name}g);")
         return []
 
     def _first_pass(self, member: Member) -> int:
@@ -482,72 +505,94 @@ def _set_grid(name: str, bits: int, failure: str) -> list[str]:
 
 
 class _Column(_Writer):
-    """A reduction over the digits inside, for adjacent columns side by side: the last digit outside."""
+    """Reductions over the digits inside, for adjacent columns side by side: the last digit outside. Pass 0 finds the
+    columns' maxima, pass 1 their sums and grid integers; reductions of one operand share its maxima."""
+
+    def __init__(self, group: Group, lowered: Lowered, stored: frozenset[int]) -> None:
+        super().__init__(group, lowered, stored)
+        self.reductions = [m for m in group.members if m.form == "reduce"]
+        self.columns = self.outer[-1]
+        self.width = min(self.columns, COLUMN_BLOCK)
+        self.maximum: dict[str, str] = {}
+        self.maximum_of: dict[int, str] = {}
 
     def place(self, strides: Sequence[int]) -> str:
         return "".join(f"d{d} * {s} + " for d, s in enumerate(strides) if s) + self.column_term
-
-    def kernel(self) -> Kernel:
-        columns = self.outer[-1]
-        width = min(columns, COLUMN_BLOCK)
-        blocks = -(-columns // width)
-        reduction = self.group.members[-1]
-        first, second = self._walk(reduction, 0), self._walk(reduction, 1)
-        finish = self._finish(reduction)
-        kinds = {"sum": "float g[{w}]; int32_t e[{w}]; int64_t s[{w}];", "amax": "int32_t k[{w}];"}
-        state = kinds.get(reduction.op, "float g[{w}]; int32_t e[{w}];").format(w=width)
-        lines = [
-            "    for (int64_t unit = begin; unit < end; unit++) {",
-            f"        const int64_t j0 = unit % {blocks} * {width}, r = unit / {blocks};",
-            f"        const int64_t w = {columns} - j0 < {width} ? {columns} - j0 : {width};",
-            f"        int32_t m[{width}]; {state}",
-            *self.coordinates(self.outer[:-1]),
-            *self.pointer_lines,
-            *first, *self._between(reduction), *second, *finish,
-            "    }",
-        ]  # fmt: skip
-        units = prod(self.outer[:-1]) * blocks
-        return Kernel(self.function("\n".join(lines)), self.arguments, self.writes, units, 1, 0, self.failures)
 
     def outer_terms(self, strides: Sequence[int]) -> str:
         *rows, column = strides
         return super().outer_terms(rows) + (f" + j0 * {column}" if column else "")
 
-    def _walk(self, reduction: Member, walk: int) -> list[str]:
-        """One pass over all rows of the block; the second one of an amax does nothing."""
-        if walk == 1 and reduction.op == "amax":
-            return []
+    def kernel(self) -> Kernel:
+        """The whole kernel."""
+        blocks = -(-self.columns // self.width)
+        first = self._walk(0)
+        second = self._walk(1) if any(m.op != "amax" for m in self.reductions) else []
+        between, finish = self._between(), self._finish()
+        lines = [
+            "    for (int64_t unit = begin; unit < end; unit++) {",
+            f"        const int64_t j0 = unit % {blocks} * {self.width}, r = unit / {blocks};",
+            f"        const int64_t left = {self.columns} - j0, w = left < {self.width} ? left : {self.width};",
+            *self._declare(), *self.coordinates(self.outer[:-1]), *self.pointer_lines,
+            *first, *between, *second, *finish,
+            "    }",
+        ]  # fmt: skip
+        units = prod(self.outer[:-1]) * blocks
+        return Kernel(self.function("\n".join(lines)), self.arguments, self.writes, units, 1, 0, self.failures)
+
+    def _declare(self) -> list[str]:
+        """The block's arrays, one element a column, and their first values."""
+        names = [f"{m}m" for m in self.maximum.values()]
+        lines, start = [f"        int32_t {name}[{self.width}];" for name in names], [f"{n}[i] = 0;" for n in names]
+        for member in self.reductions:
+            name = self.names[member.root]
+            if member.op == "amax":
+                lines.append(f"        int32_t {name}k[{self.width}];")
+                start.append(f"{name}k[i] = INT32_MIN;")
+                continue
+            lines.append(f"        int32_t {name}e[{self.width}]; float {name}g[{self.width}];")
+            if member.op == "sum":
+                lines.append(f"        int64_t {name}s[{self.width}];")
+                start.append(f"{name}s[i] = 0;")
+        return [*lines, f"        for (int64_t i = 0; i < w; i++) {{ {' '.join(start)} }}"]
+
+    def _walk(self, walk: int) -> list[str]:
+        """One pass over all rows of the block."""
         indent = "    " * (3 + len(self.within))
         body: list[str] = []
         self.loaded = {}
-        for member in self.group.members[:-1]:
+        for member in self.group.members:
             operands = [self._operand(a, body, indent) for a in member.inputs]
-            name = self.names[member.root]
-            body.append(f"{indent}const {SCALARS[member.dtype]} {name} = {self.expression(member, operands)};")
-        x = self._operand(reduction.inputs[0], body, indent)
-        start = "m[i] = 0;"
-        if walk == 0:
-            body.append(f"{indent}const int32_t n = aipow_bits({x}) & 0x7fffffff;")
-            body.append(f"{indent}m[i] = m[i] > n ? m[i] : n;")
-            if reduction.op == "amax":
-                body.append(f"{indent}const int32_t o = aipow_key(aipow_bits({x}));")
-                body.append(f"{indent}k[i] = k[i] > o ? k[i] : o;")
-                start += " k[i] = INT32_MIN;"
-        elif reduction.op == "sum":
-            body.append(f"{indent}s[i] += (int64_t)aipow_grid({x}, g[i]);")
-            start = "s[i] = 0;"
-        else:
-            out = reduction.out or self.whole(reduction.root)
-            self.column_access = out
+            if member.form == "vector":
+                name = self.names[member.root]
+                body.append(f"{indent}const {SCALARS[member.dtype]} {name} = {self.expression(member, operands)};")
+            elif walk == 0:
+                self._find_maximum(member, operands[0], body, indent)
+            else:
+                self._accumulate(member, operands[0], body, indent)
+        return _nest([*((f"d{d}", "0", str(n)) for d, n in enumerate(self.within)), ("i", "0", "w")], body)
+
+    def _find_maximum(self, member: Member, x: str, body: list[str], indent: str) -> None:
+        name = self.names[member.root]
+        if x not in self.maximum:
+            self.maximum[x] = name
+            body.append(f"{indent}const int32_t {name}n = aipow_bits({x}) & 0x7fffffff;")
+            body.append(f"{indent}{name}m[i] = {name}m[i] > {name}n ? {name}m[i] : {name}n;")
+        self.maximum_of[member.root] = f"{self.maximum[x]}m"
+        if member.op == "amax":
+            body.append(f"{indent}const int32_t {name}o = aipow_key(aipow_bits({x}));")
+            body.append(f"{indent}{name}k[i] = {name}k[i] > {name}o ? {name}k[i] : {name}o;")
+
+    def _accumulate(self, member: Member, x: str, body: list[str], indent: str) -> None:
+        name = self.names[member.root]
+        if member.op == "sum":
+            body.append(f"{indent}{name}s[i] += (int64_t)aipow_grid({x}, {name}g[i]);")
+        elif member.op == "quantise":
+            out = member.out or self.whole(member.root)
             strides = self.strides(out)
             self._set_column(strides[0][-1])
-            body.append(
-                f"{indent}{self.pointer(out, True)}[{self.place(strides[1])}] = (int16_t)aipow_grid({x}, g[i]);"
-            )
-            start = ""
-        loops = [*((f"d{d}", "0", str(n)) for d, n in enumerate(self.within)), ("i", "0", "w")]
-        before = [f"        for (int64_t i = 0; i < w; i++) {{ {start} }}"] if start else []
-        return [*before, *_nest(loops, body)]
+            target = f"{self.pointer(out, True)}[{self.place(strides[1])}]"
+            body.append(f"{indent}{target} = (int16_t)aipow_grid({x}, {name}g[i]);")
 
     def _set_column(self, stride: int) -> None:
         self.column_term = f"i * {stride}" if stride else "0"
@@ -555,38 +600,48 @@ class _Column(_Writer):
     def _operand(self, access: Access, body: list[str], indent: str) -> str:
         if access.root in self.group.made:
             return self.names[access.root]
-        self._set_column(self.strides(access)[0][-1] if self.outer else 0)
+        self._set_column(self.strides(access)[0][-1])
         return self.load(access, body, indent)
 
-    def _between(self, reduction: Member) -> list[str]:
-        """Exponents and scales of the block's columns."""
-        failure = self.fail(reduction, "non-finite")
-        if reduction.op == "amax":
-            return [
-                "        for (int64_t i = 0; i < w; i++)",
-                f"            if (m[i] > AIPOW_INFINITY || k[i] >= AIPOW_INFINITY) {{ {failure} }}",
+    def _between(self) -> list[str]:
+        """Exponents and scales of the block's columns; a column that is not finite fails and goes on harmlessly."""
+        lines: list[str] = []
+        for member in self.reductions:
+            name, maximum = self.names[member.root], self.maximum_of[member.root]
+            if member.op == "amax":
+                lines.append("        for (int64_t i = 0; i < w; i++)")
+                bad = f"{maximum}[i] > AIPOW_INFINITY || {name}k[i] >= AIPOW_INFINITY"
+                lines.append(f"            if ({bad}) {{ {self.fail(member, 'non-finite')} }}")
+        for member in self.reductions:
+            if member.op == "amax":
+                continue
+            name, maximum = self.names[member.root], self.maximum_of[member.root]
+            bits = SUM_BITS if member.op == "sum" else int(str(member.attrs["bits"]))
+            lines += [
+                f"        int32_t {name}w = 0;",
+                f"        for (int64_t i = 0; i < w; i++) {name}w = {name}w > {maximum}[i] ? {name}w : {maximum}[i];",
+                f"        if ({name}w >= AIPOW_INFINITY) {{ {self.fail(member, 'non-finite')}",
+                f"            for (int64_t i = 0; i < w; i++) {maximum}[i] = 0; }}",
+                "        for (int64_t i = 0; i < w; i++) {",
+                f"            {name}e[i] = aipow_exponent({maximum}[i]);",
+                f"            {name}g[i] = aipow_scale({bits} - {name}e[i]);",
+                "        }",
             ]
-        bits = SUM_BITS if reduction.op == "sum" else int(str(reduction.attrs["bits"]))
-        return [
-            "        int32_t worst = 0;",
-            "        for (int64_t i = 0; i < w; i++) worst = worst > m[i] ? worst : m[i];",
-            f"        if (worst >= AIPOW_INFINITY) {{ {failure} for (int64_t i = 0; i < w; i++) m[i] = 0; }}",
-            "        for (int64_t i = 0; i < w; i++) {",
-            f"            e[i] = aipow_exponent(m[i]); g[i] = aipow_scale({bits} - e[i]);",
-            "        }",
-        ]
+        return lines
 
-    def _finish(self, reduction: Member) -> list[str]:
+    def _finish(self) -> list[str]:
         """Writes the row values, or the exponents, of the block."""
-        columns = self.outer[-1]
-        root = reduction.extra if reduction.op == "quantise" else reduction.root
-        target = self.argument(root, 0, True)
-        value = {
-            "sum": f"aipow_rescale(s[i], e[i] - {SUM_BITS})",
-            "amax": "aipow_f32((uint32_t)aipow_key(k[i]))",
-            "quantise": "e[i]",
-        }[reduction.op]
-        return [f"        for (int64_t i = 0; i < w; i++) {target}[r * {columns} + j0 + i] = {value};"]
+        lines = []
+        for member in self.reductions:
+            name = self.names[member.root]
+            target = self.argument(member.extra if member.op == "quantise" else member.root, 0, True)
+            value = {
+                "sum": f"aipow_rescale({name}s[i], {name}e[i] - {SUM_BITS})",
+                "amax": f"aipow_f32((uint32_t)aipow_key({name}k[i]))",
+                "quantise": f"{name}e[i]",
+            }[member.op]
+            lines.append(f"        for (int64_t i = 0; i < w; i++) {target}[r * {self.columns} + j0 + i] = {value};")
+        return lines
 
 
 class _Big(_Writer):
@@ -608,9 +663,8 @@ class _Big(_Writer):
         body: list[str] = []
         for member in self.group.members[:-1]:
             operands = [self._operand(a, body, indent) for a in member.inputs]
-            body.append(
-                f"{indent}const {SCALARS[member.dtype]} {self.names[member.root]} = {self.expression(member, operands)};"
-            )
+            name = f"const {SCALARS[member.dtype]} {self.names[member.root]}"
+            body.append(f"{indent}{name} = {self.expression(member, operands)};")
         x = self._operand(reduction.inputs[0], body, indent)
         maxima = self.argument(self.maxima, 0, walk == 0)
         before, after = self._frame(reduction, walk, maxima, x, body, indent)
@@ -620,7 +674,8 @@ class _Big(_Writer):
         lines = [
             "    for (int64_t unit = begin; unit < end; unit++) {",
             f"        const int64_t r = unit / {self.blocks}, low = unit % {self.blocks} * {self.step};",
-            f"        const int64_t high = low + {self.step} < {self.within[0]} ? low + {self.step} : {self.within[0]};",
+            f"        const int64_t left = {self.within[0]} - low;",
+            f"        const int64_t high = low + (left < {self.step} ? left : {self.step});",
             *self.coordinates(self.outer),
             *self.pointer_lines,
             *before, *_nest(loops, body), *after,

@@ -39,6 +39,8 @@ CANDIDATES = ("cc", "gcc", "clang")
 """Compilers looked for on the PATH, before the ``ziglang`` wheel."""
 TIME_LIMIT = 600.0
 """Seconds that a compilation may take."""
+FENV_BYTES = 512
+"""At least the size of C's ``fenv_t`` (32 bytes on x86-64, 8 on AArch64)."""
 MAX_CACHE_BYTES = 2**29
 """Most bytes of cached libraries (= 536,870,912); the longest unused go first."""
 
@@ -197,10 +199,17 @@ def _call(command: list[str], folder: Path | None, limit: float) -> tuple[int, s
 
 
 def _load(library: Path, compiler: tuple[str, ...]) -> ctypes.CDLL:
+    """Load a library and keep the floating-point mode: one that was linked with ``-ffast-math`` sets it while it is
+    loaded, and would make the whole process flush subnormals."""
+    mode = ctypes.create_string_buffer(FENV_BYTES)
+    fenv = ctypes.CDLL(None)
+    fenv.fegetenv(mode)
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise CompilationFailed(compiler, f"the library cannot be loaded: {error}") from error
+    finally:
+        fenv.fesetenv(mode)
 
 
 def _evict(folder: Path, kept: Path) -> None:

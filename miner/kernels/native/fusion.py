@@ -31,13 +31,15 @@ PARALLEL_ROWS = 4
 """With fewer rows than this a long reduction is split inside its rows."""
 SHORT = 4096
 """Reductions up to this many elements are never split."""
+SMALL = 64
+"""Loops up to this many elements are joined though they share nothing: a call costs more than they do."""
 COLUMN_MIN = 8
 """Fewest adjacent columns worth a column kernel: one vector of f32."""
 
 VIEW_OPS = frozenset({"reshape", "expand", "transpose", "slice", "windows"})
-ELEMENTWISE = frozenset(
-    ["add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "neg", "abs", "sqrt", "exp", "log", "tanh", "erf", "sin", "cos", "where", "cast", "uniform", "copy"]
-)
+BINARY = ("add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "and", "or")
+UNARY = ("not", "neg", "abs", "sqrt", "exp", "log", "tanh", "erf", "sin", "cos", "cast")
+ELEMENTWISE = frozenset({*BINARY, *UNARY, "where", "uniform", "copy"})
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,13 @@ class Lowered:
     """(kind, name) to the view of a root; always an identity of a root of its own shape."""
     owner: dict[int, int]
     """Root to the group that finishes it; −1 for inputs and constants."""
+    checked: frozenset[int] = frozenset()
+    """Roots of f32 outputs, made by vectors of loops, whose elements must be finite (E8)."""
 
 
-def lower(graph: Graph) -> Lowered:
-    """Group a graph's nodes."""
-    return _Lowering(graph).run()
+def lower(graph: Graph, checked: bool = True) -> Lowered:
+    """Group a graph's nodes. ``checked`` False lets outputs hold NaNs and infinities, which only tests want."""
+    return _Lowering(graph, checked).run()
 
 
 def order_nodes(nodes: Sequence[Node]) -> list[int]:
@@ -210,8 +214,10 @@ def order_nodes(nodes: Sequence[Node]) -> list[int]:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, checked: bool) -> None:
         self.nodes = graph.nodes
+        self.is_checked = checked
+        self.checked: set[int] = set()
         self.views: dict[int, View] = {}
         self.roots: dict[int, Root] = {}
         self.owner: dict[int, int] = {}
@@ -219,7 +225,10 @@ class _Lowering:
         self.by_numel: dict[int, list[Group]] = {}
         self.deferred: dict[int, Node] = {}
         self.quantised: dict[tuple[object, ...], Quantised] = {}
+        self.columns: dict[tuple[int, tuple[int, ...]], list[Group]] = {}
         self.folded: dict[int, Array] = {}
+        self.anchor: int | None = None
+        self.taken: set[int] = set()
         self.next_root = len(graph.nodes)
         self.uses: list[list[int]] = [[] for _ in graph.nodes]
         for index, node in enumerate(graph.nodes):
@@ -239,20 +248,30 @@ class _Lowering:
                 self.views[index] = make_identity(index, node.shape)
             elif not self._fold(index, node):
                 self._schedule(index, node)
-        return Lowered(self.groups, self.roots, outputs, self.owner)
+        return Lowered(self.groups, self.roots, outputs, self.owner, frozenset(self.checked))
 
     def _own_copy(self, value: int, key: tuple[str, str]) -> View:
         """An output's elements in order in a buffer that no other output shares; a passed-on input stays one."""
         view, node = self.views[value], self.nodes[value]
-        root = self.roots[view.root]
-        taken = any(u < len(self.nodes) and self.nodes[u].op == "output" for u in self.uses[value][:-1])
-        passed_on = root.source == ("state", key[1]) and key[0] == "state"
-        if view.is_identity() and root.numel == prod(node.shape):
-            if passed_on or (root.source is None and root.constant is None and not taken):
-                return view
-        copied = self._new_root(node.dtype, prod(node.shape))
-        self._join(Member("copy", copied, (flatten(view),), "vector", node.dtype), prod(node.shape))
-        return make_identity(copied, node.shape)
+        root, whole = self.roots[view.root], prod(node.shape)
+        is_checked = self.is_checked and node.dtype == "f32"
+        is_whole = view.is_identity() and root.numel == whole
+        if is_whole and root.source == ("state", key[1]) and key[0] == "state":
+            return view
+        own = root.source is None and root.constant is None and view.root not in self.taken
+        if not (own and is_whole and (not is_checked or self._can_check(view.root))):
+            copied = self._new_root(node.dtype, whole)
+            self._join(Member("copy", copied, (flatten(view),), "vector", node.dtype), whole)
+            view = make_identity(copied, node.shape)
+        self.taken.add(view.root)
+        if is_checked:
+            self.checked.add(view.root)
+        return view
+
+    def _can_check(self, root: int) -> bool:
+        """Whether a root is a vector of a loop."""
+        group = self.groups[self.owner[root]]
+        return group.kind == "loop" and root in group.made and group.made[root].form == "vector"
 
     def _add_root(self, root: Root, owner: int) -> None:
         self.roots[root.id] = root
@@ -267,7 +286,8 @@ class _Lowering:
 
     def _fold(self, index: int, node: Node) -> bool:
         """Compute a node that depends on no input, once; whether that was done."""
-        if node.op != "const" and node.op != "iota" and not (node.inputs and all(i in self.folded for i in node.inputs)):
+        known = bool(node.inputs) and all(i in self.folded for i in node.inputs)
+        if node.op not in ("const", "iota") and not known:
             return False
         run = OPS[node.op].run
         if run is None or (node.op == "iota" and prod(node.shape) > FOLD_ELEMENTS):
@@ -285,6 +305,11 @@ class _Lowering:
     # scheduling
 
     def _schedule(self, index: int, node: Node) -> None:
+        if node.op in ELEMENTWISE:
+            self.deferred[index] = node
+            if not self._is_deferrable(index, node):
+                self._view(index)
+            return
         views = [self._view(i) for i in node.inputs] if node.op not in ("sum", "amax") else []
         if node.op in VIEW_OPS:
             view = self._make_view(node, views[0])
@@ -306,17 +331,32 @@ class _Lowering:
             self._pick(index, node, views)
         elif node.op == "add_rows":
             self._add_rows(index, node, views)
-        elif self._is_deferrable(index, node):
-            self.deferred[index] = node
         else:
-            self._make_vector(index, node, [v.expand(node.shape) for v in views] if node.op != "uniform" else views)
+            raise AssertionError(f"no lowering of {node.op}")
 
     def _view(self, value: int) -> View:
-        """A value's view; a deferred one gets its kernel now."""
-        if value in self.deferred:
-            node = self.deferred.pop(value)
-            self._make_vector(value, node, [self._view(i).expand(node.shape) for i in node.inputs])
+        """A value's view; a deferred expression gets its kernel now, all of it the same one where that is possible."""
+        if value not in self.deferred:
+            return self.views[value]
+        node = self.deferred.pop(value)
+        around = self.anchor
+        if around is None:
+            self.anchor = self._last_group(value)
+        views = [self._view(i) for i in node.inputs]
+        self._make_vector(value, node, [v.expand(node.shape) for v in views] if node.op != "uniform" else views)
+        self.anchor = max(around, self.owner[value]) if around is not None else None
         return self.views[value]
+
+    def _last_group(self, value: int) -> int:
+        """The last group that a deferred expression reads."""
+        waiting, last = list(self.nodes[value].inputs), -1
+        while waiting:
+            i = waiting.pop()
+            if i in self.deferred:
+                waiting += self.nodes[i].inputs
+            else:
+                last = max(last, self.owner[self.views[i].root])
+        return last
 
     @staticmethod
     def _make_view(node: Node, view: View) -> View | None:
@@ -365,7 +405,7 @@ class _Lowering:
 
     def _join(self, member: Member, numel: int, inner: int | None = None) -> Group:
         """Put a member into the last group that it reads, or a later one of the same form, or a new one."""
-        last = self._group_of(member.inputs)
+        last = max(-1 if self.anchor is None else self.anchor, self._group_of(member.inputs))
         roots = {a.root for a in member.inputs}
         for group in self._candidates(last, numel, roots):
             joined = self._fit(group, member, numel, inner)
@@ -390,8 +430,9 @@ class _Lowering:
 
     def _candidates(self, last: int, numel: int, roots: set[int]) -> list[Group]:
         found = [self.groups[last]] if last >= 0 and self.groups[last].kind == "loop" else []
+        large = {r for r in roots if self.roots[r].constant is None and self.roots[r].numel * 4 >= numel}
         for group in self.by_numel.get(numel, ()):
-            if group.index > last and (numel <= 64 or roots & set(group.externals()) or roots & group.made.keys()):
+            if group.index > last and (numel <= SMALL or large & (set(group.externals()) | group.made.keys())):
                 found.append(group)
         return found
 
@@ -402,7 +443,8 @@ class _Lowering:
             return None
         form, accesses = member.form, list(member.inputs)
         if group.numel != numel:
-            if form != "vector" or not group.inner or numel * group.inner != group.numel or member.op in ("copy", "take"):
+            repeated = group.inner is not None and numel * group.inner == group.numel
+            if form != "vector" or not group.inner or not repeated or member.op in ("copy", "take"):
                 return None
             form, accesses = "row", [a.repeat(group.inner) for a in accesses]
         points = group.points | compute_points([(width, 1)] if width and width > 1 else [])
@@ -443,10 +485,16 @@ class _Lowering:
     # reductions
 
     def _is_deferrable(self, index: int, node: Node) -> bool:
-        """Whether the node's only reader is a reduction that computes it on the fly."""
-        if node.op not in ELEMENTWISE or node.op == "uniform" or len(self.uses[index]) != 1 or prod(node.shape) <= SHORT:
+        """Whether the node's only reader computes it on the fly: a reduction, or an operation on as many elements."""
+        if node.op not in ELEMENTWISE or node.op == "uniform":
+            return False
+        if len(self.uses[index]) != 1 or prod(node.shape) <= SMALL:
             return False
         reader = self.nodes[self.uses[index][0]]
+        if reader.op in ELEMENTWISE:
+            return reader.shape == node.shape
+        if prod(node.shape) <= SHORT:
+            return False
         return reader.op in ("sum", "amax") and self._classify(reader, node.shape) != "row"
 
     @staticmethod
@@ -526,12 +574,43 @@ class _Lowering:
     def _column(
         self, index: int, node: Node, parts: list[Member], value: int, perm: Sequence[int], kept: tuple[int, ...]
     ) -> None:
-        group = Group(len(self.groups), "column", prod(self.nodes[value].shape), kept=kept)
-        self.groups.append(group)
-        inner = group.numel // prod(kept)
-        self._fix_inner(group, inner)
-        group.points |= {p * inner for p in compute_points([(n, 1) for n in kept])}
-        self._fill(group, parts, node.op, index)
+        numel = prod(self.nodes[value].shape)
+        over = Access(parts[-1].root, 0, ((numel, 1),) if numel > 1 else ())
+        self._join_column([*parts, Member(node.op, index, (over,), "reduce", "f32")], numel, kept)
+
+    def _join_column(self, members: list[Member], numel: int, kept: tuple[int, ...]) -> None:
+        """Put an expression and its reduction into a column group that reads the same memory, or a new one."""
+        for group in self.columns.setdefault((numel, kept), []):
+            joined = self._fit_column(group, members)
+            if joined is not None:
+                break
+        else:
+            group, joined = Group(len(self.groups), "column", numel, kept=kept), members
+            self.groups.append(group)
+            self.columns[(numel, kept)].append(group)
+            inner = numel // prod(kept)
+            self._fix_inner(group, inner)
+            group.points |= {p * inner for p in compute_points([(n, 1) for n in kept])}
+        for member in joined:
+            self._add(group, member)
+        if not is_chain(group.points):
+            raise AssertionError("the accesses of a reduction split its index in different ways")
+
+    def _fit_column(self, group: Group, members: list[Member]) -> list[Member] | None:
+        """The members as the group's loops see them, equal loads shared; None when they do not fit."""
+        reads = [a for m in members for a in m.inputs if all(a.root != other.root for other in members)]
+        large = {a.root for a in reads if self.roots[a.root].numel * 4 >= group.numel}
+        if not large & set(group.externals()) or any(self.owner[a.root] >= group.index for a in reads):
+            return None
+        accesses = [*reads, *(m.out for m in members if m.out is not None)]
+        if not is_chain(group.points.union(*(compute_points(a.factors) for a in accesses))):
+            return None
+        *parts, reduction = members
+        loads = {m.inputs[0]: m.root for m in group.members if m.op == "copy"}
+        if len(parts) == 1 and parts[0].op == "copy" and parts[0].inputs[0] in loads:
+            over = replace(reduction.inputs[0], root=loads[parts[0].inputs[0]])
+            return [replace(reduction, inputs=(over,))]
+        return members
 
     # products
 
@@ -570,12 +649,12 @@ class _Lowering:
             member = Member("quantise", q, (ordered,), "reduce", "i16", {"bits": bits}, extra=e)
             if in_columns:
                 kept = tuple(n for n, _ in merge([f for a in (*batch_axes, free) for f in view.axes[a]]))
-                group = Group(len(self.groups), "column", batch * m * k, kept=kept)
-                self.groups.append(group)
-                self._fix_inner(group, k)
-                group.points |= {p * k for p in compute_points([(n, 1) for n in kept])}
                 layout = merge([f for f in ((batch, m * k), (m, 1), (k, m)) if f[0] > 1])
-                self._add(group, replace(member, out=Access(q, 0, layout)))
+                load = self._new_root("f32", batch * m * k)
+                over = Access(load, 0, ((batch * m * k, 1),) if batch * m * k > 1 else ())
+                parts = [Member("copy", load, (ordered,), "vector", "f32")]
+                member = replace(member, inputs=(over,), out=Access(q, 0, layout))
+                self._join_column([*parts, member], batch * m * k, kept)
                 strides = (1, m, m * k)
             else:
                 self._fix_inner(self._join(member, batch * m * k, k), k)
@@ -655,7 +734,8 @@ class _Lowering:
         last = merge(values.axes[-1])
         outer = View(values.root, values.offset, (*values.axes[:-1], ())).expand(node.shape)
         attrs = {"rows": classes, "stride": last[0][1] if last else 0}
-        self._join(Member("take", index, (flatten(outer), flatten(where)), "vector", node.dtype, attrs), prod(node.shape))
+        member = Member("take", index, (flatten(outer), flatten(where)), "vector", node.dtype, attrs)
+        self._join(member, prod(node.shape))
 
     def _add_rows(self, index: int, node: Node, views: Sequence[View]) -> None:
         values, where = self._materialise(views[0]), self._materialise(views[1])
@@ -671,7 +751,9 @@ def fuse_epilogues(lowered: Lowered) -> None:
     """Make a loop that follows a product, and reads nothing later, the product's epilogue (``post_of``)."""
     groups, owner = lowered.groups, lowered.owner
     for group in groups:
-        if group.kind != "loop" or group.inner not in (None,) or any(m.form != "vector" or m.out for m in group.members):
+        if group.kind != "loop" or group.inner is not None:
+            continue
+        if any(m.form != "vector" or m.out for m in group.members):
             continue
         externals = group.externals()
         makers = sorted({owner[r] for r in externals})
@@ -685,7 +767,8 @@ def fuse_epilogues(lowered: Lowered) -> None:
         points = group.points | {gemm.n}
         if takes or not all(a.is_identity() for a in reads) or not is_chain(points):
             continue
-        if any(_inner_digits(a, points, gemm.n) > 1 for m in group.members for a in m.inputs if a.root not in group.made):
+        others = [a for m in group.members for a in m.inputs if a.root not in group.made]
+        if any(_inner_digits(a, points, gemm.n) > 1 for a in others):
             continue
         if any(g.post_of == makers[-1] for g in groups):
             continue

@@ -1,7 +1,7 @@
 """The plan of a graph: operations in order, C source of their kernels, and where every buffer lies.
 
-Buffers lie in blocks: one arena that lives in the executor, the folded constants, one block for a step's outputs, and one
-for each input tensor. Two buffers share a place in the arena only when no operation needs both.
+Buffers lie in blocks: one arena that lives in the executor, the folded constants, one block for a step's outputs, and
+one for each input tensor. Two buffers share a place in the arena only when no operation needs both.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 ERROR, ARENA, CONSTANTS, OUTPUTS, FIRST_INPUT = 0, 1, 2, 3, 4
 """Numbers of the blocks; input i of `Plan.inputs` is block `FIRST_INPUT` + i."""
+
+
+Place = tuple[int, int]
+"""(block, byte offset)."""
 
 
 @dataclass
@@ -39,6 +43,10 @@ class Operation:
         found = [a.root for a in self.arguments()]
         return found + ([a.root for a in self.epilogue.arguments] if self.epilogue is not None else [])
 
+    def failures(self) -> list[tuple[int, str]]:
+        """What each failure code means; only one of the kernels of an operation can fail."""
+        return [f for k in (self.kernel, self.epilogue) if k is not None for f in k.failures]
+
     def writes(self) -> list[int]:
         """Roots written."""
         found = [self.gemm.out] if self.gemm is not None else list(self.kernel.writes if self.kernel else ())
@@ -54,11 +62,11 @@ class Plan:
     """Name of each distinct kernel to its text."""
     names: dict[str, str]
     """Text (with AIPOW_NAME) to name."""
-    places: dict[int, tuple[int, int]]
+    places: dict[int, Place]
     """Root to (block, byte offset)."""
     inputs: list[tuple[str, str]]
     """(kind, name) of each input block."""
-    outputs: dict[tuple[str, str], tuple[int, int]]
+    outputs: dict[tuple[str, str], Place]
     """(kind, name) to (block, byte offset); an input's block for state that is passed on."""
     constants: bytearray
     arena_bytes: int
@@ -69,13 +77,15 @@ class Plan:
     """For each operation: its failure codes, as (root, what); a root under the number of nodes is that node."""
     element_bytes: dict[int, int]
     """Root to the bytes of an element."""
+    root_bytes: dict[int, int]
+    """Root to the bytes of its buffer."""
     index_bounds: dict[int, int]
     """Root of a gather or scatter to the size that its indices must stay below."""
 
 
-def make_plan(graph: Graph) -> Plan:
-    """Lower a graph, generate its kernels, order them and place its buffers."""
-    lowered = lower(graph)
+def make_plan(graph: Graph, checked: bool = True) -> Plan:
+    """Lower a graph, generate its kernels, order them and place its buffers; ``checked`` as in `lower`."""
+    lowered = lower(graph, checked)
     fuse_epilogues(lowered)
     stored = _prune(lowered)
     operations = _make_operations(lowered, stored)
@@ -89,8 +99,9 @@ def make_plan(graph: Graph) -> Plan:
     return Plan(
         operations, {name: text.replace("AIPOW_NAME", name) for text, name in names.items()}, names, places, inputs,
         outputs, constants, sizes[0], sizes[1], _align(scratch),
-        [op.kernel.failures if op.kernel is not None else [] for op in operations],
+        [op.failures() for op in operations],
         {root.id: BYTES[root.dtype] for root in lowered.roots.values()},
+        {root.id: _bytes(lowered, root.id) for root in lowered.roots.values()},
         {m.root: int(str(m.attrs["rows"])) for g in lowered.groups for m in g.members if "rows" in m.attrs},
     )  # fmt: skip
 
@@ -137,11 +148,9 @@ def _align(size: int) -> int:
 
 def _place(
     operations: list[Operation], lowered: Lowered
-) -> tuple[
-    dict[int, tuple[int, int]], list[tuple[str, str]], dict[tuple[str, str], tuple[int, int]], tuple[int, int], bytearray
-]:
-    places: dict[int, tuple[int, int]] = {}
-    inputs = []
+) -> tuple[dict[int, Place], list[tuple[str, str]], dict[tuple[str, str], Place], tuple[int, int], bytearray]:
+    places: dict[int, Place] = {}
+    inputs: list[tuple[str, str]] = []
     constants = bytearray()
     for root in lowered.roots.values():
         if root.source is not None:
@@ -165,7 +174,7 @@ def _bytes(lowered: Lowered, root: int) -> int:
     return lowered.roots[root].numel * BYTES[lowered.roots[root].dtype]
 
 
-def _place_arena(operations: list[Operation], lowered: Lowered, places: dict[int, tuple[int, int]]) -> int:
+def _place_arena(operations: list[Operation], lowered: Lowered, places: dict[int, Place]) -> int:
     """Largest buffers first, each at the lowest place that is free while it lives; returns the arena's size."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}

@@ -1,7 +1,7 @@
 """A compiled graph: its kernels in a shared library, its plan as C structures, runs without the GIL.
 
-The arrays that a run returns are views of a block of their own. A block is used again only when nobody holds an array of it
-any more, so that results stay valid for as long as they are kept; in training two blocks take turns.
+The arrays that a run returns are views of a block of their own. A block is used again only when nobody holds an array
+of it any more, so that results stay valid for as long as they are kept; in training two blocks take turns.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
+from consensus.exact.values import check_finite
 from consensus.graph import Graph
 from consensus.graph.ops import NUMPY_DTYPES
 from miner.kernels.native.compiler import compile_library
@@ -49,9 +50,9 @@ class _Op(ctypes.Structure):
     """aipow_op of c/runtime.h."""
 
     _fields_ = [
-        ("kernel", ctypes.c_void_p), ("epilogue", ctypes.c_void_p), ("total", ctypes.c_int64), ("grain", ctypes.c_int64),
-        ("first", ctypes.c_int64), ("epilogue_first", ctypes.c_int64), ("gemm_kernel", ctypes.c_int64),
-        ("gemm", GemmStruct),
+        ("kernel", ctypes.c_void_p), ("epilogue", ctypes.c_void_p), ("total", ctypes.c_int64),
+        ("grain", ctypes.c_int64), ("first", ctypes.c_int64), ("epilogue_first", ctypes.c_int64),
+        ("gemm_kernel", ctypes.c_int64), ("gemm", GemmStruct),
     ]  # fmt: skip
 
 
@@ -78,13 +79,13 @@ class _Output:
 class NativeProgram:
     """One graph, ready to run on ``threads`` threads."""
 
-    def __init__(self, graph: Graph, threads: int = 1) -> None:
-        """Lower, generate, compile (or find in the cache) and place.
+    def __init__(self, graph: Graph, threads: int = 1, checked: bool = True) -> None:
+        """Lower, generate, compile (or find in the cache) and place; ``checked`` as in `lower`.
 
         Raises `CompilerMissing`, `CompilationFailed`, MemoryError.
         """
         self.threads = threads
-        self.plan = make_plan(graph)
+        self.plan = make_plan(graph, checked)
         self._library = load_library()
         self._pool = self._library.get_pool(threads)
         sources = {"kernels.c": HEAD + "\n".join(self.plan.sources.values()), "exact.h": read_source("exact.h")}
@@ -94,6 +95,8 @@ class NativeProgram:
             _Output(key, block, offset, NUMPY_DTYPES[nodes[key].dtype], nodes[key].shape)
             for key, (block, offset) in self.plan.outputs.items()
         ]
+        self._checked = checked
+        self._passed: dict[tuple[str, str], Array] = {}
         self._owners: list[Array] = []
         self._constants = _aligned(len(self.plan.constants))
         self._constants[:] = np.frombuffer(self.plan.constants, dtype=np.uint8)
@@ -172,11 +175,19 @@ class NativeProgram:
         results = {}
         for output in self._outputs:
             if output.block >= FIRST_INPUT:
-                results[output.key] = inputs[output.key]
+                results[output.key] = self._pass_on(output.key, inputs[output.key])
             else:
                 end = output.offset + output.dtype.itemsize * int(np.prod(output.shape, dtype=np.int64))
                 results[output.key] = block[output.offset : end].view(output.dtype).reshape(output.shape)
         return results
+
+    def _pass_on(self, key: tuple[str, str], array: Array) -> Array:
+        """State that the step does not change: the given array, looked through once (E8)."""
+        if self._passed.get(key) is not array:
+            if self._checked:
+                check_finite(array, f"output {key[0]} {key[1]}")
+            self._passed[key] = array
+        return array
 
     def profile(self, inputs: Mapping[tuple[str, str], Array]) -> Array:
         """Seconds (float64) of each operation of the plan in one step; the outputs are thrown away."""
@@ -203,8 +214,8 @@ class NativeProgram:
         return blocks, held
 
     def _take_block(self) -> Array:
-        """A block for outputs that nobody holds any more. Every view of a block refers to its owner, so that the owner's
-        reference count tells."""
+        """A block for outputs that nobody holds any more. Every view of a block refers to its owner, so that the
+        owner's reference count tells."""
         for i in range(len(self._owners)):
             if sys.getrefcount(self._owners[i]) == 2:  # the list's and the call's own
                 return _align(self._owners[i])

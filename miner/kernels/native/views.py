@@ -1,7 +1,7 @@
 """Strided views: how a node's elements lie in the buffer of another node.
 
-Movement operations of the committed graph (reshape, expand, transpose, slice, windows) cost nothing when their result is
-such a view. A logical axis may need several *factors*, (size, stride) pairs in row-major order: the heads of a
+Movement operations of the committed graph (reshape, expand, transpose, slice, windows) cost nothing when their result
+is such a view. A logical axis may need several *factors*, (size, stride) pairs in row-major order: the heads of a
 transposed attention output, flattened into one axis, are one. What is no view is copied by a kernel.
 
 Sizes and strides are counted in elements. All functions are pure; None means "not a view, copy".
