@@ -67,9 +67,9 @@ def largest_opening(op: str) -> int:
     return statement + proofs + max(map(sum, _operand_lists(op)), default=0) + 2
 
 
-def _tile(size: int) -> int:
+def _tile(size: int, siblings: int = MAX_TILE_SIBLINGS) -> int:
     """An operand that is an input tile: source, length, data, proof."""
-    return 7 + 2 + size + 1 + HASH_BYTES * MAX_TILE_SIBLINGS
+    return 7 + 2 + size + 1 + HASH_BYTES * siblings
 
 
 def _partial(op: str, quantity: Quantity) -> int:
@@ -83,7 +83,7 @@ def _operand_lists(op: str) -> Iterator[list[int]]:
         tile = F32_TILE if op in _F32_ONLY else BOOL_TILE if op in ("and", "or", "not") else I64_TILE
         yield [_tile(BOOL_TILE), _tile(tile), _tile(tile)] if op == "where" else [_tile(tile)] * (OPS[op].arity or 0)
     if op == "uniform":
-        yield [_tile(F32_TILE), _tile(I64_TILE)]
+        yield [_tile(F32_TILE, 0), _tile(I64_TILE, 0)]
     if op in BY_ELEMENT:
         yield [1 + 5 + 1 + (8 if op in MOVEMENT else 4) + 1] * TILE_ELEMENTS
     if op in MOVEMENT:
