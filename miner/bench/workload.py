@@ -10,7 +10,7 @@ import torch
 from consensus.graph import Graph
 
 from miner.bench.errors import UnknownWorkload
-from miner.models import MODELS, initial_state, load_dataset
+from miner.models import MODELS, build_task_graph, initial_state, load_dataset
 from miner.models.benchmarks import BENCHMARKS, BenchmarkModel, build_benchmark
 from miner.models.evaluation import get_loss, load_module
 from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX, SCALAR_PREFIX
@@ -38,7 +38,9 @@ def load_workload(name: str) -> BenchmarkModel:
 
 
 def trace_workload(model: BenchmarkModel) -> Graph:
-    """The graph of the model's training step; raises the tracer's errors."""
+    """The graph of the model's training step, a built-in one's from its file; raises the tracer's errors."""
+    if model.name in MODELS:
+        return build_task_graph(model.name)
     return trace_step(model.module, model.loss, model.optimiser, model.batch)
 
 

@@ -1,4 +1,4 @@
-"""`aipow-miner`: trains, earns block rights, authors blocks."""
+"""`aipow-miner`: trains, earns block rights, authors blocks; measures and tests the machine that shall do it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pallets_abi.stakes import Role
 
+from miner.cli import bench, selftest
 from miner.cli.common import default_base_path, open_wallet, run_app, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
@@ -17,8 +18,10 @@ from miner.work.segment import Pace
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
+@app.command("run")
 def run(
+    context: typer.Context,
     key: Annotated[str | None, typer.Option(help="Secret URI, like //Bob. For development: it shows in `ps`.")] = None,
     keystore: Annotated[Path | None, typer.Option(help="Encrypted key file made by `aipow account new`.")] = None,
     node: Annotated[str | None, typer.Option(help="Use this node (ws://…) instead of an embedded one.")] = None,
@@ -50,6 +53,9 @@ def run(
 
     Example: aipow-miner --key //Bob --chain dev --bootnode /ip4/127.0.0.1/tcp/30333/p2p/12D3…
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context, context.invoked_subcommand)
+        return
     if not 0 < throttle <= 1 or not 0 <= cheat <= 1:
         raise typer.BadParameter("--throttle must be above 0 and at most 1, --cheat from 0 to 1")
     set_up_logging(json, verbose)
@@ -60,6 +66,18 @@ def run(
         metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=Pace(throttle, cheat),
     )  # fmt: skip
     run_async(Daemon(options, Role.SOLVER).run())
+
+
+app.command("bench")(bench.bench)
+app.command("selftest")(selftest.selftest)
+
+
+def _refuse_options(context: typer.Context, command: str) -> None:
+    """Options before a command would be lost."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"put --{name.replace('_', '-')} after {command!r}, not before it")
 
 
 def main() -> None:

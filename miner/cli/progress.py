@@ -34,6 +34,12 @@ class Progress:
         """What goes on now; costs nothing."""
         self._text = text
 
+    def print(self, text: str) -> None:
+        """A line of the command's result on stdout, with the word on stderr out of its way."""
+        if self._is_terminal:
+            print(CLEAR, end="", file=self._stream, flush=True)
+        print(text, flush=True)
+
     def __enter__(self) -> Progress:
         self._thread.start()
         return self

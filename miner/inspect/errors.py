@@ -6,7 +6,8 @@
     ├── MissingInputs     a graph from a file was to be executed without a state or a batch
     ├── UnusableBackend   a backend that is unknown, absent here, or failed its self-test
     ├── BadDump           a file that is no dump of node digests, or one of another graph
-    └── RefusedNode       a backend that refuses to compute a node
+    ├── RefusedNode       a backend that refuses to compute a node
+    └── MachineUnsound    a known-answer test failed here: nothing that this machine computes may be told to others
 """
 
 from __future__ import annotations
@@ -66,3 +67,11 @@ class RefusedNode(InspectError):
     def __init__(self, backend: str, index: int, op: str, reason: str) -> None:
         self.backend, self.index, self.op, self.reason = backend, index, op, reason
         super().__init__(f"node {index} ({op}): backend {backend!r} refuses it: {reason}")
+
+
+class MachineUnsound(InspectError):
+    """This machine does not compute exactly."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"this machine failed its self-test: {reason}; see `aipow-miner selftest`")
