@@ -80,7 +80,7 @@ class Op:
     run: Callable[[Node, Sequence[Array]], Array] | None
     """NumPy reference; None for inputs."""
     macs: Callable[[Node, Sequence[Node]], int]
-    """Cost in MACs."""
+    """Cost in MACs; the docstring is the formula in words."""
 
 
 def _need(condition: bool, message: str) -> None:
@@ -134,11 +134,23 @@ def _elementwise(dtypes: tuple[str, ...], result: str | None = None) -> Infer:
 
 
 def _elements(cost: int) -> Callable[[Node, Sequence[Node]], int]:
-    return lambda node, inputs: cost * prod(node.shape)
+    def macs(node: Node, inputs: Sequence[Node]) -> int:
+        return cost * prod(node.shape)
+
+    macs.__doc__ = f"{cost} for each element of the result"
+    return macs
 
 
 def _free(node: Node, inputs: Sequence[Node]) -> int:
+    """0"""
     return 0
+
+
+def _terms(node: Node, inputs: Sequence[Node]) -> int:
+    return sums.MACS_PER_TERM * prod(inputs[0].shape)
+
+
+_terms.__doc__ = f"{sums.MACS_PER_TERM} for each element of the first operand"
 
 
 def _infer_where(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
@@ -184,6 +196,7 @@ def _infer_matmul(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
 
 
 def _matmul_macs(node: Node, inputs: Sequence[Node]) -> int:
+    """B · M · K · N, B being the product of the leading dimensions"""
     a, b = inputs
     return matmul.macs(prod(a.shape[:-2]), a.shape[-2], a.shape[-1], b.shape[-1])
 
@@ -351,9 +364,6 @@ def _run_windows(node: Node, values: Sequence[Array]) -> Array:
 def _table() -> dict[str, Op]:
     one, many = _elements(elementwise.MACS_PER_ELEMENT), _elements(transcendental.MACS_PER_ELEMENT)
 
-    def terms(node: Node, inputs: Sequence[Node]) -> int:
-        return sums.MACS_PER_TERM * prod(inputs[0].shape)
-
     def call(function: Callable[..., Array]) -> Callable[[Node, Sequence[Array]], Array]:
         return lambda node, values: function(*values)
 
@@ -363,8 +373,8 @@ def _table() -> dict[str, Op]:
         "iota": Op(0, {"n": "int"}, _infer_iota, lambda n, v: np.arange(_int(n, "n"), dtype=np.int64), _free),
         "where": Op(3, {}, _infer_where, call(elementwise.where), one),
         "cast": Op(1, {}, _infer_cast, lambda n, v: elementwise.cast(v[0], NUMPY_DTYPES[n.dtype]), one),
-        "sum": Op(1, {"axes": "ints"}, _infer_reduce, lambda n, v: sums.reduce_sum(v[0], _ints(n, "axes")), terms),
-        "amax": Op(1, {"axes": "ints"}, _infer_reduce, lambda n, v: movement.amax(v[0], _ints(n, "axes")), terms),
+        "sum": Op(1, {"axes": "ints"}, _infer_reduce, lambda n, v: sums.reduce_sum(v[0], _ints(n, "axes")), _terms),
+        "amax": Op(1, {"axes": "ints"}, _infer_reduce, lambda n, v: movement.amax(v[0], _ints(n, "axes")), _terms),
         "matmul": Op(
             2, {"bits": "int"}, _infer_matmul, lambda n, v: matmul.matmul(v[0], v[1], _int(n, "bits")), _matmul_macs
         ),
@@ -384,7 +394,7 @@ def _table() -> dict[str, Op]:
             1, {"kernel": "ints", "stride": "ints", "dilation": "ints"}, _infer_windows, _run_windows, _free
         ),
         "add_rows": Op(
-            2, {"rows": "int"}, _infer_add_rows, lambda n, v: sums.add_rows(v[0], v[1], _int(n, "rows")), terms
+            2, {"rows": "int"}, _infer_add_rows, lambda n, v: sums.add_rows(v[0], v[1], _int(n, "rows")), _terms
         ),
         "uniform": Op(2, {"stream": "int"}, _infer_uniform, _run_uniform, many),
         "output": Op(1, {"name": "str", "kind": "str"}, _infer_output, _run_output, _free),
