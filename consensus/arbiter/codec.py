@@ -37,8 +37,6 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TypeVar
 
-import numpy as np
-
 from consensus.arbiter.errors import ArbiterError, BadNode, Malformed, TooLarge
 from consensus.arbiter.statement import (
     ATTRIBUTES,
@@ -70,7 +68,7 @@ from consensus.commit.tensor import DTYPES as TENSOR_DTYPES
 from consensus.commit.tensor import TensorForm
 from consensus.graph.graph import MAX_ELEMENTS, MAX_RANK
 from consensus.graph.node import DTYPES, Attribute, Node
-from consensus.graph.ops import INPUT_KINDS, OUTPUT_KINDS, constant_value
+from consensus.graph.ops import INPUT_KINDS, OUTPUT_KINDS
 
 MAX_OPENING_BYTES = 2**16
 """Most bytes of an opening, statement and proofs included (= 65,536); also of a statement or of operands alone."""
@@ -130,8 +128,7 @@ def encode_node(node: Node) -> bytes:
 def _encode_attribute(node: Node, name: str) -> bytes:
     value = node.attrs[name]
     if name == "value":
-        bits = constant_value(node)
-        return encode_u64(int(bits.view(np.uint32)) if node.dtype == "f32" else int(bits) % 2**64)
+        return encode_u64(int(str(value), 16) if node.dtype == "f32" else int(str(value)) % 2**64)
     if name == "kind":
         return encode_u8((INPUT_KINDS if node.op == "input" else OUTPUT_KINDS).index(str(value)))
     if name == "name":
