@@ -15,6 +15,7 @@ import numpy.typing as npt
 from consensus.exact import transcendental
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.exact.grid import MIN_EXPONENT, SUM_BITS
+from consensus.exact.values import check_finite
 from consensus.graph import Graph
 from consensus.graph.node import Node
 from consensus.graph.ops import NUMPY_DTYPES, OPS
@@ -185,4 +186,6 @@ class NumpyProgram:
                 values[index] = kernel(*[values[i] for i in operands])
                 for i in last:
                     values[i] = None
+        for place, key in self._outputs:
+            check_finite(values[place], f"output {key[0]} {key[1]}")
         return {key: values[place] for place, key in self._outputs}

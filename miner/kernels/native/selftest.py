@@ -13,6 +13,7 @@ import numpy.typing as npt
 from consensus.exact import random
 from consensus.exact.values import with_one_nan
 from consensus.graph import Graph, GraphBuilder
+from consensus.graph.node import Attribute
 from consensus.graph.ops import OPS
 from miner.kernels.errors import SelfTestFailed
 from miner.kernels.native.gemm import get_sound_kernels
@@ -88,7 +89,7 @@ def make_graph() -> Graph:
     results["epilogue"] = g.add("tanh", g.add("mul", results["product 12"], g.f32(0.25)))
     pieces = [g.reshape(results["softmax"], (1, 2, 37, 265)), g.reshape(rows, (1, 2, 37, 265))]
     image = g.add("concat", *pieces, attrs={"axis": 1})
-    amounts = {"low": (0, 0, 1, 2), "high": (0, 0, 2, 0), "interior": (0, 0, 1, 0)}
+    amounts: dict[str, Attribute] = {"low": (0, 0, 1, 2), "high": (0, 0, 2, 0), "interior": (0, 0, 1, 0)}
     padded = g.add("pad", image, g.f32(0.5), attrs=amounts)
     window = g.add("windows", padded, attrs={"kernel": (3, 2), "stride": (2, 3), "dilation": (1, 2)})
     results["windows"] = g.reduce("amax", window, (4, 5))

@@ -115,7 +115,7 @@ def test_output_that_is_not_finite_ends_the_unit(bad: float) -> None:
 
 def test_equal_layers_share_their_kernels() -> None:
     plan = NativeProgram(build_task_graph("byte-gpt-tiny")).plan
-    kernels = defaultdict(int)
+    kernels: dict[str, int] = defaultdict(int)
     for op in plan.operations:
         kernels["product" if op.kernel is None else op.kernel.source] += 1
     assert len(kernels) < len(plan.operations) / 2
