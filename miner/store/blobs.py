@@ -61,10 +61,16 @@ class BlobStore:
     Evicts the least recently used blobs without a pin when `limit_bytes` would be passed. Use as a context manager.
     """
 
-    def __init__(self, path: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
-        """Opens or creates the folder; raises `StoreLockedError`, `CorruptStoreError`."""
+    def __init__(
+        self, path: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES, file_bytes: int = FILE_BYTES
+    ) -> None:
+        """Opens or creates the folder; raises `StoreLockedError`, `CorruptStoreError`.
+
+        Blobs above `file_bytes` are files; one folder is always opened with the same.
+        """
         self.path = path
         self.limit_bytes = limit_bytes
+        self._file_bytes = file_bytes
         self._lock, self._checking = threading.RLock(), threading.Lock()
         self._index: dict[Address, _Entry] = {}
         self._order = 0
@@ -115,7 +121,7 @@ class BlobStore:
         """
         try:
             size = path.stat().st_size
-            if size <= FILE_BYTES:
+            if size <= self._file_bytes:
                 self.put_verified(address, path.read_bytes(), pin)
             else:
                 self._put_file(address, path, size, pin, is_checked=False)
@@ -226,7 +232,7 @@ class BlobStore:
 
     def _put(self, address: Address, data: bytes, pin: str | None) -> Hash32:
         _verify_size(address, len(data))
-        if len(data) > FILE_BYTES and not self.is_stored(address):
+        if len(data) > self._file_bytes and not self.is_stored(address):
             path = self._files.write(data)
             try:
                 self._put_file(address, path, len(data), pin, is_checked=True)
@@ -334,7 +340,7 @@ class BlobStore:
     def _find_files(self) -> None:
         """Marks the blobs that are files; forgets those whose file is gone or short, and files without a blob."""
         for address, entry in list(self._index.items()):
-            if entry.size <= FILE_BYTES:
+            if entry.size <= self._file_bytes:
                 continue
             size = self._files.get_size(address)
             if size is not None or self._db.get(_chunk_key(address, 0)) is None:

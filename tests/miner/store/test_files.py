@@ -179,9 +179,9 @@ def test_eviction_and_release_remove_files(tmp_path: Path) -> None:
 
 
 def _adopt_for_ever(path: Path, ready: Any) -> None:
-    with BlobStore(path) as store:
-        for number in range(10_000):
-            state = {"w": np.full(1_100_000, number, np.float32)}
+    with BlobStore(path, file_bytes=1000) as store:
+        for number in range(100_000):
+            state = {"w": np.full(100_000, number, np.float32)}
             with (store.spool / f"{number}").open("xb") as file:
                 write_tensors(file, state)
             store.adopt(Address(Kind.STATE, compute_state_root(state)), store.spool / f"{number}")
@@ -199,7 +199,7 @@ def test_kill_9_leaves_whole_files_or_none(tmp_path: Path, delay: float) -> None
     process.join(delay)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    with BlobStore(tmp_path / "blobs") as store:
+    with BlobStore(tmp_path / "blobs", file_bytes=1000) as store:
         stored = [Hash32(bytes.fromhex(name.removeprefix("state-"))) for name in files(store)]
         assert len(stored) >= 4 and store.total_bytes == sum(store.size(Address(Kind.STATE, r)) for r in stored)
         assert all(compute_state_root(store.get_state(root)) == root for root in stored)

@@ -16,6 +16,7 @@ from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.state import State, compute_state_root
 from consensus.protocol.units import UnitRef
 from miner.store.blobs import BlobStore
+from miner.store.files import FILE_BYTES
 from miner.store.tensor_file import encode_tensors
 from miner.work.segment import Pace
 from miner.work.task import VERSION, BlobRef, DataOrder, TaskSpec
@@ -88,5 +89,5 @@ def make_job(store: BlobStore, inputs: TaskInputs, pace: Pace = FULL_SPEED, seed
     return UnitJob(UnitRef(1, 2, 0), inputs, seed, SOLVER, store.put_state(INITIAL), pace)
 
 
-def make_store(path: Path) -> BlobStore:
-    return BlobStore(path / "blobs")
+def make_store(path: Path, file_bytes: int = FILE_BYTES) -> BlobStore:
+    return BlobStore(path / "blobs", file_bytes=file_bytes)

@@ -15,7 +15,6 @@ import pytest
 import pytest_asyncio
 
 from consensus.commit.hashing import Hash32
-from miner.store import blobs
 from miner.store.address import Address, Kind, encode_transcript
 from miner.store.allowance import Allowance
 from miner.store.blobs import BlobStore
@@ -36,19 +35,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPTIONS = WorkerOptions(niceness=1, factory=FACTORY)
 SQUARE_ROOT = Retention(full_bytes=0)
+SMALL = 100  # so that the states, some 300 bytes, are files as those of real models are
 SEGMENTS, KEPT = 9, (0, 3, 6, 9)
 QUICK = FetchPolicy(retries=1, pause_seconds=0.01, pending_seconds=60)
 
 
-@pytest.fixture(autouse=True)
-def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's states of some 300 bytes are files, as those of real models are."""
-    monkeypatch.setattr(blobs, "FILE_BYTES", 100)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[BlobStore]:
-    with make_store(tmp_path) as opened:
+    with make_store(tmp_path, SMALL) as opened:
         yield opened
 
 
@@ -79,7 +73,7 @@ async def run_unit(
 
 async def run_whole(path: Path, pool: WorkerPool, job: UnitJob) -> dict[int, bytes]:
     """All checkpoints' bytes of the same unit in a store that keeps them."""
-    with BlobStore(path / "whole") as whole:
+    with make_store(path / "whole", SMALL) as whole:
         fresh = make_job(whole, job.inputs, job.pace)
         result = await run_unit(whole, pool, fresh, Retention())
         return {i: whole.get(address(result, fresh, i)) for i in range(SEGMENTS + 1)}
@@ -106,11 +100,11 @@ async def test_about_the_square_root_is_stored(store: BlobStore, pool: WorkerPoo
 
 
 async def test_dropped_checkpoints_are_served_after_a_restart(tmp_path: Path, pool: WorkerPool) -> None:
-    with make_store(tmp_path) as store:
+    with make_store(tmp_path, SMALL) as store:
         job = make_job(store, put_inputs(store))
         result = await run_unit(store, pool, job)
     expected = await run_whole(tmp_path, pool, job)
-    with make_store(tmp_path) as store:
+    with make_store(tmp_path, SMALL) as store:
         async with serve(store) as (url, maker), BlobClient(QUICK) as client:
             wanted = [address(result, job, i) for i in range(SEGMENTS + 1)]
             fetched = await asyncio.gather(*(client.fetch(url, one) for one in wanted))
@@ -122,7 +116,7 @@ async def test_verifier_waits_and_replays(store: BlobStore, pool: WorkerPool, tm
     job = make_job(store, put_inputs(store))
     result = await run_unit(store, pool, job)
     committed = CommittedSegment(SOLVER, SEED, 3, result.progress.records, 5, job.start_state_root)
-    with BlobStore(tmp_path / "verifier") as theirs:
+    with make_store(tmp_path / "verifier", SMALL) as theirs:
         async with serve(store) as (url, _), BlobClient(QUICK) as client:
             with pytest.raises(StillPendingError, match="before the deadline"):
                 await fetch_segment_start(client, theirs, url, committed, job.inputs, 0.0)
@@ -302,7 +296,7 @@ async def test_lost_kept_checkpoint_is_made_from_an_earlier_one(store: BlobStore
 
 async def test_killed_unit_resumes_with_few_checkpoints(tmp_path: Path, pool: WorkerPool) -> None:
     """Worker killed at step 16 (segment 5): the last checkpoint is there although it is none of those that stay."""
-    with make_store(tmp_path) as store:
+    with make_store(tmp_path, SMALL) as store:
         inputs = put_inputs(store, b"0.002 crash=16")
         job = make_job(store, inputs)
         with pytest.raises(Exception, match="-9"):
@@ -316,7 +310,7 @@ async def test_killed_unit_resumes_with_few_checkpoints(tmp_path: Path, pool: Wo
         mended = make_job(store, TaskInputs(inputs.spec, whole.graph, whole.dataset))
         resumed = await run_unit(store, pool, mended)
         assert tuple(i for i in range(SEGMENTS + 1) if store.is_stored(address(resumed, mended, i))) == KEPT
-    with BlobStore(tmp_path / "straight") as other:
+    with make_store(tmp_path / "straight", SMALL) as other:
         straight = await run_unit(other, pool, make_job(other, whole))
     assert resumed.transcript_root == straight.transcript_root
     assert encode_transcript(list(resumed.progress.records)) == encode_transcript(list(straight.progress.records))

@@ -1,9 +1,7 @@
 """Units in real worker processes: resume, crash, cancel, cheat, replay."""
 
 import asyncio
-import multiprocessing
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
-from consensus.commit.records import OpeningError, SegmentRecord, compute_transcript_root, verify_opening
+from consensus.commit.records import OpeningError, SegmentRecord, verify_opening
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
 from miner.store.errors import BlobNotFoundError
@@ -166,48 +164,6 @@ async def test_cancel_kills_and_unit_resumes(store: BlobStore, pool: WorkerPool)
         os.kill(pid, 0)
     resumed = await UnitRunner(store, pool).run(make_job(store, job.inputs))
     assert len(resumed.progress.records) == 50
-
-
-def _run_and_die(path: Path) -> None:
-    """A daemon that is killed with -9 as soon as ten segments are in its journal."""
-
-    async def main() -> None:
-        with make_store(path) as store:
-            async with WorkerPool(1, OPTIONS) as pool:
-                job = make_job(store, make_inputs(segments=50), Pace(throttle=0.2))
-                running = asyncio.create_task(UnitRunner(store, pool).run(job))
-                while len(load_progress(store, job).records) < 10 and not running.done():
-                    await asyncio.sleep(0.01)
-                (path / "worker").write_text(str(pool._workers[0].pid))
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    asyncio.run(main())
-
-
-async def test_kill_9_of_the_daemon_resumes_to_the_same_root(tmp_path: Path, pool: WorkerPool) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_run_and_die, args=(tmp_path,))
-    process.start()
-    await asyncio.to_thread(process.join)
-    assert process.exitcode == -signal.SIGKILL
-    async with asyncio.timeout(10):
-        while _is_running(int((tmp_path / "worker").read_text())):
-            await asyncio.sleep(0.05)
-    with make_store(tmp_path) as store:
-        job = make_job(store, make_inputs(segments=50))
-        assert 10 <= len(load_progress(store, job).records) < 50
-        resumed = await UnitRunner(store, pool).run(job)
-    with make_store(tmp_path / "straight") as other:
-        straight = await UnitRunner(other, pool).run(make_job(other, job.inputs))
-    assert resumed.transcript_root == straight.transcript_root
-    assert compute_transcript_root(resumed.progress.records) == resumed.transcript_root
-
-
-def _is_running(pid: int) -> bool:
-    """False also for a zombie that its new parent has not reaped yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_lost_checkpoint_is_made_again(store: BlobStore, pool: WorkerPool) -> None:
