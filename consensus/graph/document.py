@@ -29,6 +29,7 @@ LIMITS: tuple[tuple[str, int, str], ...] = (
     ("nodes of a graph", graph.MAX_NODES, "TooManyNodes"),
     ("bytes of its JSON", graph.MAX_BYTES, "MalformedGraph"),
     ("opening brackets in its JSON", graph.MAX_BRACKETS, "TooManyNodes"),
+    ("commas in its JSON", graph.MAX_COMMAS, "TooManyNodes"),
     ("inputs of a node", graph.MAX_INPUTS, "TooManyNodes"),
     ("dimensions of a tensor", graph.MAX_RANK, "HugeShape"),
     ("elements of a tensor", graph.MAX_ELEMENTS, "HugeShape"),

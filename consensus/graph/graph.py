@@ -38,6 +38,8 @@ MAX_BYTES = 2**24
 """Most bytes of a graph's canonical JSON (= 16 MiB); more is refused before parsing."""
 MAX_BRACKETS = 8 * MAX_NODES
 """Most opening brackets in a graph's JSON (= 524,288; a node has at most 7), counted before parsing."""
+MAX_COMMAS = 16 * MAX_NODES
+"""Most commas in a graph's JSON (= 1,048,576; a real node has about 7), counted before parsing: they bound the time."""
 MAX_INPUTS = 2**8
 """Most inputs of a node (= 256; ``concat`` has any number up to it), so that it can be arbitrated."""
 MAX_MACS = 2**50
@@ -95,6 +97,8 @@ class Graph:
             raise MalformedGraph(f"{len(data):,} bytes, at most {MAX_BYTES:,} are allowed")
         if data.count(b"{") + data.count(b"[") > MAX_BRACKETS:
             raise TooManyNodes(f"more than {MAX_BRACKETS:,} brackets")
+        if data.count(b",") > MAX_COMMAS:
+            raise TooManyNodes(f"more than {MAX_COMMAS:,} commas")
         try:
             value = json.loads(
                 data.decode(), parse_int=_parse_integer, parse_float=_refuse_number, parse_constant=_refuse_number

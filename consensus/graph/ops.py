@@ -228,11 +228,9 @@ def _infer_slice(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
 def _infer_concat(node: Node, inputs: Sequence[Node]) -> tuple[str, Shape]:
     axis, first = _int(node, "axis"), inputs[0]
     _need_attr(0 <= axis < len(first.shape), f"axis {axis} is no axis of {first.shape}")
-    for other in inputs[1:]:
-        rest = (*other.shape[:axis], *other.shape[axis + 1 :])
-        _need(other.dtype == first.dtype, "concat takes one dtype")
-        _need(len(other.shape) == len(first.shape), "concat takes one rank")
-        _need(rest == (*first.shape[:axis], *first.shape[axis + 1 :]), "concat: other dimensions differ")
+    _need({i.dtype for i in inputs} == {first.dtype}, "concat takes one dtype")
+    others = {(len(i.shape), i.shape[:axis], i.shape[axis + 1 :]) for i in inputs}
+    _need(len(others) == 1, "concat takes one rank and, but for the axis, one shape")
     return first.dtype, (*first.shape[:axis], sum(i.shape[axis] for i in inputs), *first.shape[axis + 1 :])
 
 

@@ -8,7 +8,16 @@ import pytest
 
 from consensus.graph import Graph, GraphBuilder, errors
 from consensus.graph.errors import MESSAGE_LENGTH, GraphError
-from consensus.graph.graph import MAX_BYTES, MAX_ELEMENTS, MAX_INPUTS, MAX_MACS, MAX_RANK, validate
+from consensus.graph.graph import (
+    MAX_BRACKETS,
+    MAX_BYTES,
+    MAX_COMMAS,
+    MAX_ELEMENTS,
+    MAX_INPUTS,
+    MAX_MACS,
+    MAX_RANK,
+    validate,
+)
 from consensus.graph.node import MAX_INTEGER, MAX_NAME_BYTES, Node, canonical_json
 from consensus.graph.ops import MAX_PAD, infer
 
@@ -121,6 +130,16 @@ def test_inputs_of_a_node_at_and_over_the_bound() -> None:
         graph(MAX_INPUTS + 1)
 
 
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 3, 1), (1,), ()])
+def test_concat_of_other_ranks_or_shapes_is_refused(shape: tuple[int, ...]) -> None:
+    """Also of one that looks alike but for the axis: (2,) beside (2, 3)."""
+    first = Node("input", (), "f32", (2, 3), {"kind": "batch", "name": "x"})
+    other = Node("input", (), "f32", shape, {"kind": "batch", "name": "y"})
+    assert infer(Node("concat", (0, 0), "f32", (), {"axis": 1}), [first, first]) == ("f32", (2, 6))
+    with pytest.raises(errors.WrongShape):
+        infer(Node("concat", (0, 1), "f32", (), {"axis": 1}), [first, other])
+
+
 def test_macs_at_and_over_the_bound() -> None:
     """16,384 products of 2^36 MACs are the most; one elementwise result more is too much."""
     side, depth = 2**8, 2**20
@@ -222,6 +241,15 @@ def test_bytes_at_and_over_the_bound() -> None:
         Graph.from_bytes(b" " * MAX_BYTES)
     with pytest.raises(errors.MalformedGraph, match="bytes, at most"):
         Graph.from_bytes(b" " * (MAX_BYTES + 1))
+
+
+def test_brackets_and_commas_at_and_over_the_bound() -> None:
+    """Counted before parsing, so that a large file of small things takes little time."""
+    for sign, bound in ((b"[", MAX_BRACKETS), (b",", MAX_COMMAS)):
+        with pytest.raises(errors.MalformedGraph, match="not JSON"):
+            Graph.from_bytes(sign * bound)
+        with pytest.raises(errors.TooManyNodes):
+            Graph.from_bytes(sign * (bound + 1))
 
 
 def test_message_names_the_node() -> None:
