@@ -22,7 +22,7 @@ from miner.kernels.native.compiler import compile_library
 
 C_FOLDER = Path(__file__).parent / "c"
 HEADERS = ("exact.h", "pool.h", "gemm.h", "gemm_tile.h", "gemm_x86_tile.h", "runtime.h")
-SOURCES = ("pool.c", "gemm.c", "gemm_avx2.c", "runtime.c")
+SOURCES = ("pool.c", "gemm.c", "gemm_avx2.c", "gemm_avx512.c", "gemm_neon.c", "runtime.c")
 MAX_THREADS = 1024
 """Most threads of a pool."""
 

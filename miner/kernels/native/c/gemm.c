@@ -72,7 +72,7 @@ static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int th
     const int64_t rows = kernel->rows, columns = kernel->columns;
     cut s = {.kernel = kernel, .pairs = max(1, divide_up(g->k, 2))};
     s.step_pairs = divide_up(s.pairs, divide_up(s.pairs, STEP_PAIRS));
-    s.is_a_direct = g->a_k == 1 && g->k % 2 == 0;
+    s.is_a_direct = kernel->reads_direct && g->a_k == 1 && g->k % 2 == 0;
     s.a_panels = divide_up(g->m, rows);
     s.b_panels = divide_up(g->n, columns);
     s.a_bytes = round_up(s.pairs * rows * 4, ALIGNMENT);
@@ -303,14 +303,17 @@ static void run_tiles(const aipow_gemm *g, const aipow_tile_kernel *kernel, aipo
 
 static const aipow_tile_kernel *const KERNELS[] = {
 #if defined(__x86_64__)
-    &aipow_kernel_avx2,
+    &aipow_kernel_avx2,        &aipow_kernel_avx512, &aipow_kernel_avx512_vnni,
+#if __has_include(<avxvnniintrin.h>)
+    &aipow_kernel_avx_vnni,
+#endif
 #elif defined(__aarch64__)
     &aipow_kernel_neon,
 #endif
     NULL,
 };
 
-enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] };
+enum { KERNEL_COUNT = sizeof KERNELS / sizeof KERNELS[0] }; /* the portable one, number 0, is not in the table */
 
 int aipow_gemm_kernels(void) { return KERNEL_COUNT; }
 

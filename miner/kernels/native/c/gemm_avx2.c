@@ -1,5 +1,7 @@
+/* Kernels with 16 vector registers of 256 bits: 6 rows by 16 columns. */
 #if defined(__x86_64__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include "gemm_tile.h"
@@ -13,11 +15,6 @@
 #define ZERO _mm256_setzero_si256()
 #define ZERO_FLOAT _mm256_setzero_ps()
 #define LOAD(at) _mm256_loadu_si256((const __m256i *)(at))
-#define BROADCAST(at) _mm256_set1_epi32(load_pair((const int16_t *)(at)))
-#define ADD _mm256_add_epi32
-#define AND _mm256_and_si256
-#define SHIFT(x) _mm256_srai_epi32(x, HIGH_SHIFT)
-#define SPLAT _mm256_set1_epi32
 #define SPLAT_FLOAT _mm256_set1_ps
 #define SPLAT_DOUBLE _mm256_set1_pd
 #define LOAD_FLOAT _mm256_loadu_ps
@@ -40,11 +37,14 @@
                 : "i"(HIGH_SHIFT), "m"(LOW_MASK));                                                                     \
     } while (0)
 
-static const int32_t LOW_MASK[8] __attribute__((aligned(32))) = {
+static const int32_t LOW_MASK[LANES] __attribute__((aligned(32))) = {
     LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS,
 };
 
+static int avx2_is_usable(void) { return __builtin_cpu_supports("avx2"); }
+
 #define NAME avx2
+#define TITLE "AVX2"
 #define TARGET __attribute__((target("avx2")))
 #define MULTIPLY_ROW(sums, columns, at)                                                                                \
     do {                                                                                                               \
@@ -56,11 +56,26 @@ static const int32_t LOW_MASK[8] __attribute__((aligned(32))) = {
     } while (0)
 #include "gemm_x86_tile.h"
 
-static int avx2_is_usable(void) { return __builtin_cpu_supports("avx2"); }
+#if __has_include(<avxvnniintrin.h>) /* the assembler knows it, too */
 
-const aipow_tile_kernel aipow_kernel_avx2 = {
-    "avx2", avx2_is_usable, ROWS, VECTORS * LANES, avx2_multiply, avx2_pack_rows, avx2_pack_columns,
-};
+static int avx_vnni_is_usable(void) {
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1 << 4);
+}
+
+#define NAME avx_vnni
+#define TITLE "AVX-VNNI"
+#define TARGET __attribute__((target("avx2")))
+#define MULTIPLY_ROW(sums, columns, at)                                                                                \
+    do {                                                                                                               \
+        INT pair;                                                                                                      \
+        __asm__("vpbroadcastd %5, %2\n\t%{vex%} vpdpwssd %3, %2, %0\n\t%{vex%} vpdpwssd %4, %2, %1"                        \
+                : "+x"((sums)[0]), "+x"((sums)[1]), "=&x"(pair)                                                        \
+                : "x"((columns)[0]), "x"((columns)[1]), "m"(*(const int32_t *)(at)));                                  \
+    } while (0)
+#include "gemm_x86_tile.h"
+
+#endif
 
 #else
 typedef int aipow_no_avx2; /* a file must not be empty */

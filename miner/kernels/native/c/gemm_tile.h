@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
 #define HIGH_SHIFT 22
 #define LOW_BITS ((1 << HIGH_SHIFT) - 1)
 #define MAX_ROWS 16
@@ -40,6 +43,7 @@ typedef struct {
     const char *name;
     int (*is_usable)(void);
     int rows, columns;
+    int reads_direct; /* whether it takes rows whose pairs lie one after another */
     void (*multiply)(const aipow_tile *tile);
     /* Makes a panel of `count` <= rows (or columns) of an operand; the rest is zero. */
     void (*pack_rows)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k);

@@ -1,8 +1,7 @@
-/* One x86 kernel, included once for each instruction set with NAME, TARGET, ROWS, VECTORS, LANES, and the operations
-   INT, FLOAT, DOUBLE, ZERO, LOAD, STORE, BROADCAST, MULTIPLY_ADD, ADD, AND, SHIFT, SPLAT, ... defined. */
-
-#define JOIN2(a, b) a##b
-#define JOIN(a, b) JOIN2(a, b)
+/* One x86 kernel, included once for each instruction set after these are defined: NAME, TARGET (attribute), ROWS (a
+   multiple of 3), VECTORS and LANES of a panel of columns, the types INT, FLOAT, DOUBLE and operations on them;
+   MULTIPLY_ROW(sums, columns, at) adds the products of the pair at `at` to a row's sums, and MOVE_UP(sum, high) moves
+   what is above HIGH_SHIFT. These two are assembly, for compilers spill sums when they schedule the loop themselves. */
 
 /* f32(S scale) with S = high 2^22 + low, a zero being +0. */
 TARGET static inline FLOAT JOIN(NAME, _scale)(INT low, INT high, DOUBLE row, const double *columns) {
@@ -22,31 +21,31 @@ TARGET static inline FLOAT JOIN(NAME, _scale)(INT low, INT high, DOUBLE row, con
         _Pragma("GCC unroll 16") for (int i = 0; i < ROWS; i++) MULTIPLY_ROW(s[i], columns, at_row);                   \
     } while (0)
 
-/* Adds `pairs` pairs to the sums, which stay in registers meanwhile. A direct row i is at a[i], its pairs one after
-   another; packed rows are at a[0], one after another for each pair. */
+/* Adds `pairs` pairs to the sums, which stay in registers meanwhile: a direct row's pairs lie one after another, packed
+   rows lie one after another for each pair. Three rows share an address register. */
 TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_pairs)(INT s[ROWS][VECTORS], int64_t pairs,
-                                                                                const char *const a[ROWS], int64_t from,
+                                                                                const char *a, int64_t row,
                                                                                 int is_direct, const char *b) {
-    const int width = VECTORS * (int)sizeof(INT);
-    const int64_t step = is_direct ? 4 : 4 * ROWS;
-    int64_t at = from * step;
-    const char *p = a[0] + at;
-    b += from * width;
+    const int width = VECTORS * (int)sizeof(INT), step = 4 * ROWS;
+    const char *third[ROWS / 3];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS / 3; i++) third[i] = a + 3 * i * row;
     for (; pairs >= 2; pairs -= 2) {
         if (is_direct) {
-            ADD_PAIR(a[i] + at, b);
-            ADD_PAIR(a[i] + at + 4, b + width);
+            ADD_PAIR(third[i / 3] + i % 3 * row, b);
+            ADD_PAIR(third[i / 3] + i % 3 * row + 4, b + width);
         } else {
-            ADD_PAIR(p + 4 * i, b);
-            ADD_PAIR(p + 4 * i + step, b + width);
+            ADD_PAIR(a + 4 * i, b);
+            ADD_PAIR(a + 4 * i + step, b + width);
         }
-        at += 2 * step;
-        p += 2 * step;
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS / 3; i++) third[i] += 8;
+        a += 2 * step;
         b += 2 * width;
     }
     if (pairs) {
-        if (is_direct) ADD_PAIR(a[i] + at, b);
-        else ADD_PAIR(p + 4 * i, b);
+        if (is_direct) ADD_PAIR(third[i / 3] + i % 3 * row, b);
+        else ADD_PAIR(a + 4 * i, b);
     }
 }
 
@@ -54,16 +53,14 @@ TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_pairs)(
 TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_all)(const aipow_tile *t, INT *low, INT *high,
                                                                               int is_direct) {
     INT s[ROWS][VECTORS];
-    const char *a[ROWS];
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-        a[i] = t->a + i * t->a_row;
+    for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++) s[i][v] = t->is_first ? ZERO : low[i * VECTORS + v];
-    }
     for (int64_t done = 0;;) {
         const int64_t rest = t->pairs - done, now = rest < t->safe_pairs ? rest : t->safe_pairs;
-        JOIN(NAME, _add_pairs)(s, now, a, done, is_direct, (const char *)t->b);
+        JOIN(NAME, _add_pairs)(s, now, t->a + done * (is_direct ? 4 : 4 * ROWS), t->a_row, is_direct,
+                               (const char *)t->b + done * VECTORS * (int64_t)sizeof(INT));
         done += now;
         if (now == rest && (t->is_last || !t->has_high)) break;
 #pragma GCC unroll 16
@@ -119,3 +116,20 @@ TARGET static void JOIN(NAME, _pack_columns)(int32_t *panel, const int16_t *from
                                              int64_t count, int64_t k) {
     pack_panel(panel, from, stride, k_stride, count, k, VECTORS * LANES);
 }
+
+const aipow_tile_kernel JOIN(aipow_kernel_, NAME) = {
+    .name = TITLE,
+    .is_usable = JOIN(NAME, _is_usable),
+    .rows = ROWS,
+    .columns = VECTORS * LANES,
+    .reads_direct = 1,
+    .multiply = JOIN(NAME, _multiply),
+    .pack_rows = JOIN(NAME, _pack_rows),
+    .pack_columns = JOIN(NAME, _pack_columns),
+};
+
+#undef NAME
+#undef TITLE
+#undef TARGET
+#undef MULTIPLY_ROW
+#undef ADD_PAIR

@@ -1,6 +1,11 @@
 """Exact products: every kernel gives the bytes of consensus.exact.matmul, whatever the layout, threads and values."""
 
 import ctypes
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +14,7 @@ import pytest
 from consensus.exact import matmul
 from consensus.exact.grid import quantise
 from miner.kernels.native.gemm import GemmStruct, exact_matmul, make_scratch, verify_gemm_kernel
-from miner.kernels.native.library import load_library
+from miner.kernels.native.library import C_FOLDER, load_library
 
 KERNELS = load_library().gemm_kernels()
 POST = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -128,3 +133,17 @@ def test_empty_products(kernel: int) -> None:
     assert no_rows.shape == (1, 0, 4)
     nothing = exact_matmul(np.empty((1, 4, 0), np.int16), np.empty((1, 0, 4), np.int16), e, e, 12, kernel)
     assert nothing.tobytes() == bytes(64)
+
+
+@pytest.mark.slow
+def test_kernels_of_another_processor(tmp_path: Path) -> None:
+    """NEON under emulation against the portable kernel. (The first cross-compilation builds a C library: minutes.)"""
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is None or importlib.util.find_spec("ziglang") is None:
+        pytest.skip("needs qemu-aarch64 (Debian: qemu-user) and the ziglang wheel")
+    sources = [Path(__file__).parent / "compare_kernels.c", *C_FOLDER.glob("gemm*.c"), C_FOLDER / "pool.c"]
+    program = tmp_path / "compare"
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static", "-pthread"]
+    subprocess.run([*compiler, "-O2", "-ffp-contract=off", "-I", C_FOLDER, "-o", program, *sources], check=True)
+    found = subprocess.run([emulator, program, "300"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "NEON\n")
