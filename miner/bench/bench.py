@@ -167,7 +167,8 @@ class _Process:
 
 
 @contextmanager
-def _start(environment: dict[str, str], **options: Any) -> Iterator[_Process]:
+def start(environment: dict[str, str], **options: Any) -> Iterator[_Process]:
+    """A measuring process (`miner.bench.worker`), ended with the block."""
     process = _Process(options, environment)
     try:
         yield process
@@ -182,7 +183,7 @@ def measure(model: str, threads: int, options: Options, tell: Tell) -> Row:
     folder = Path(tempfile.mkdtemp(prefix="aipow-bench-"))
     try:
         tell(f"{label}: tracing")
-        with _start(environment, side="trace", model=model, folder=str(folder)) as process:
+        with start(environment, side="trace", model=model, folder=str(folder)) as process:
             traced = process.ask()
         environment |= {CACHE_VARIABLE: str(folder / "kernels")}
         common: dict[str, Any] = {
@@ -190,7 +191,7 @@ def measure(model: str, threads: int, options: Options, tell: Tell) -> Row:
             "fused": options.is_fused,
         }  # fmt: skip
         tell(f"{label}: first exact step, kernels compiled")
-        with _start(environment, side="exact", **common) as process:
+        with start(environment, side="exact", **common) as process:
             cold = process.ask()
         return _compare(traced, cold, common, environment, options, lambda text: tell(f"{label}: {text}"))
     finally:
@@ -208,7 +209,7 @@ def _compare(
         sides, first = {}, {}
         for name in names:
             tell(f"first step, {name}")
-            process = stack.enter_context(_start(environment, side=name, **common))
+            process = stack.enter_context(start(environment, side=name, **common))
             try:
                 first[name] = process.ask()
             except SideFailed as error:

@@ -316,6 +316,26 @@ def test_unknown_option_and_command(commands: CommandServer) -> None:
     check_refusal(commands.run("aipow", "mine"), "No such command", code=2)
 
 
+def test_options_before_a_command_of_the_miner(commands: CommandServer) -> None:
+    check_refusal(commands.run("aipow-miner", "--threads", "2", "selftest"), "put --threads after 'selftest'", code=2)
+
+
+def test_the_miner_starts_with_and_without_its_command(commands: CommandServer, tmp_path: Path) -> None:
+    """Launchers give options only."""
+    for command in ([], ["run"]):
+        ended = commands.run("aipow-miner", *command, "--key", "nonsense", "--base-path", tmp_path)
+        check_refusal(ended, "bad secret URI")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1,x", ""])
+def test_threads_of_the_bench(commands: CommandServer, value: str) -> None:
+    check_refusal(commands.run("aipow-miner", "bench", f"--threads={value}"), "--threads are numbers", code=2)
+
+
+def test_models_of_the_bench(commands: CommandServer) -> None:
+    check_refusal(commands.run("aipow-miner", "bench", "--models", "gpt5"), "'gpt5'", "gpt2-10m", code=2)
+
+
 def test_unknown_model_and_missing_file(commands: CommandServer, tmp_path: Path) -> None:
     post = ["aipow", "task", "post", "--key", "//Bob", "--base-path", str(tmp_path)]
     check_refusal(commands.run(*post, "--model", "gpt5"), "no model is called 'gpt5'", "digits-mlp")
@@ -340,7 +360,12 @@ def test_unknown_model_and_missing_file(commands: CommandServer, tmp_path: Path)
         (["aipow", "task", "list"], ["--node"]),
         (["aipow", "task", "show"], ["--node"]),
         (["aipow", "task", "download"], ["--output", "--unit"]),
-        (["aipow", "graph", "show"], ["model"]),
+        (["aipow-miner", "run"], ["Mine", "--bootnode", "slashed"]),
+        (["aipow-miner", "bench"], ["Example: aipow-miner bench", "--threads", "--compile", "kernel cache"]),
+        (["aipow-miner", "selftest"], ["Exit code 1", "inconclusive", "--quick"]),
+        (["aipow", "graph", "show"], ["MODEL", "--json"]),
+        (["aipow", "graph", "cost"], ["Example: aipow graph cost", "MACs of each layer"]),
+        (["aipow", "graph", "diff"], ["Two machines", "--dump", "--whole", "3: different"]),
         (["aipow", "account", "new"], ["encrypted"]),
         (["aipow", "account", "show"], ["--keystore"]),
     ],

@@ -1,0 +1,154 @@
+"""The bench measures what it says: real processes, the same work on both sides, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from consensus.commit.state import compute_state_root
+from miner.bench.bench import SEGMENT_STEPS, Options, Row, measure, start
+from miner.bench.errors import DifferentWork, SideFailed, UnknownWorkload
+from miner.bench.memory import MemoryWatch
+from miner.bench.sides import EagerSide, ExactSide
+from miner.bench.table import COLUMNS, format_head, format_row
+from miner.bench.worker import trace
+from miner.bench.workload import SEED, compute_first_state, load_workload, make_optimiser, trace_workload
+from miner.models import initial_state
+from miner.trace.optimisers import AdamW, Sgd
+
+TINY = "digits-mlp-tiny"
+
+ROW = Row(
+    model="m", threads=2, parameters=10_000_000, nodes=100, macs=4_000_000_000, backend="numpy", eager_seconds=1.0,
+    compiled_seconds=0.8, exact_seconds=0.9, loss_eager=9.0, loss_exact=9.0, record_seconds=0.001,
+    checkpoint_seconds=0.4, state_bytes=120_000_000, eager_memory=400_000_000, exact_memory=500_000_000,
+    exact_memory_committing=620_000_000, first_step_seconds=15.0, first_step_cached_seconds=0.9, trace_seconds=6.0,
+    compile_seconds=40.0,
+)  # fmt: skip
+
+
+def test_figures_of_a_row() -> None:
+    assert (ROW.ratio, ROW.compiled_ratio, ROW.memory_ratio) == (0.9, 0.9 / 0.8, 1.25)
+    assert ROW.macs_per_second == 4e9 / 0.9
+    commit = SEGMENT_STEPS * 0.001 + 0.4
+    assert ROW.commit_share == commit / (SEGMENT_STEPS * 0.9 + commit)
+    assert json.loads(json.dumps(ROW.to_json()))["commit_share"] == ROW.commit_share
+
+
+def test_the_table_has_a_cell_under_each_heading() -> None:
+    head, line = format_head(), format_row(ROW)
+    assert len(head) == len(line) == sum(width for _, width in COLUMNS) + 2 * (len(COLUMNS) - 1)
+    for text in ("10.0 M", "1000 ms", "800.0 ms", "0.90", "1.12", "4.4 G", "1.25", "15.0 s", "0.90 s"):
+        assert text in line
+
+
+def test_a_built_in_model_starts_from_its_own_state() -> None:
+    model = load_workload(TINY)
+    state = compute_first_state(model, trace_workload(model))
+    assert compute_state_root(state) == compute_state_root(initial_state(TINY, SEED))
+
+
+@pytest.mark.parametrize("name", ["gpt2-10m-tiny", "resnet18-64-tiny"])
+def test_both_sides_do_the_same_step(name: str, tmp_path: Path) -> None:
+    """First and second loss, so that the optimisers are compared too; the second carries the first step's roundings."""
+    trace(name, tmp_path)
+    exact, eager = ExactSide(tmp_path, 1, "numpy"), EagerSide(name, 1, False, False)
+    for tolerance in (5e-3, 5e-2):
+        losses = exact.first_step()["loss"], eager.first_step()["loss"]
+        assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+
+
+def test_optimisers_have_the_numbers_of_the_graphs() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    adamw = make_optimiser(AdamW(0.1, 0.8, 0.95, 1e-6, 0.3), weights).param_groups[0]
+    assert (adamw["lr"], adamw["betas"], adamw["eps"], adamw["weight_decay"]) == (0.1, (0.8, 0.95), 1e-6, 0.3)
+    sgd = make_optimiser(Sgd(0.2, 0.7, 0.01), weights, is_fused=True).param_groups[0]
+    assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"], sgd["fused"]) == (0.2, 0.7, 0.01, True)
+    with pytest.raises(TypeError, match="no str"):
+        make_optimiser("lion", weights)  # type: ignore[arg-type]
+
+
+def test_memory_watch_sees_the_peak_of_what_came_after_it() -> None:
+    before = np.ones(2**23)
+    watch = MemoryWatch()
+    small = watch.read_peak()
+    data = np.ones(2**23)
+    del data
+    assert 2**25 < watch.read_peak() - small < 2**28
+    assert small < before.nbytes
+
+
+def test_a_whole_measurement(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    told: list[str] = []
+    row = measure(TINY, 1, Options(runs=1, is_fused=True, backend="numpy"), told.append)
+    assert row.loss_exact == pytest.approx(row.loss_eager, rel=1e-2)
+    for name, value in row.to_json().items():
+        assert value is None or isinstance(value, str) or value > 0, (name, value)
+    assert (row.compiled_seconds, row.compiled_ratio, row.backend) == (None, None, "numpy")
+    assert any("run 1 of 1" in text for text in told)
+    assert not list(tmp_path.iterdir()), "the measurement's folder stays behind"
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(UnknownWorkload, match="gpt2-10m"):
+        load_workload("gpt5")
+
+
+def test_a_side_that_fails_says_why(tmp_path: Path) -> None:
+    trace(TINY, tmp_path)
+    with start({}, side="exact", model=TINY, folder=str(tmp_path), threads=1, backend="abacus") as process:
+        with pytest.raises(SideFailed, match="abacus"):
+            process.ask()
+        with pytest.raises(SideFailed, match="ended with 1"):
+            process.ask("steps", 1)
+
+
+def test_different_work_is_named() -> None:
+    assert "2.5" in str(DifferentWork(TINY, 2.5, 3.5)) and "aipow graph diff" in str(DifferentWork(TINY, 2.5, 3.5))
+
+
+def find_children(parent: int) -> list[int]:
+    """Processes below another one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+            except (OSError, IndexError):
+                continue
+    return found
+
+
+def wait_for_child(process: subprocess.Popen[str], seconds: float) -> int:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        for child in find_children(process.pid):
+            return child
+        time.sleep(0.05)
+    raise AssertionError("no measuring process was started")
+
+
+def test_ctrl_c_ends_the_measuring_processes() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "miner.cli.miner", "bench", "--models", TINY], text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        child = wait_for_child(process, 120)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert "stopped" in errors and "Traceback" not in errors
+    assert not Path(f"/proc/{child}").exists()
