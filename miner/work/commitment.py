@@ -2,9 +2,9 @@
 
 The training thread hands over each segment's end state and goes on at once; a second thread computes the roots (in C,
 without the GIL), writes the checkpoint into the store's spool folder and tells the daemon. At most one checkpoint is
-under way, so the memory of one state more is all that it costs. Executors promise for this: the arrays that a step
-returns stay valid and unchanged for as long as somebody holds them, and a tensor that a step leaves alone comes back as
-the same array object.
+under way, and it holds its state no longer than it takes: done within a step, it adds nothing to the two states that an
+executor has anyway, else one. Executors promise for this: the arrays that a step returns stay valid and unchanged for
+as long as somebody holds them, and a tensor that a step leaves alone comes back as the same array object.
 """
 
 from __future__ import annotations

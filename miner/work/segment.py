@@ -132,6 +132,51 @@ def compute_previous_record(unit_seed: bytes, records: list[SegmentRecord], inde
     return records[index - 1].last_step_record if index else compute_unit_start_record(unit_seed, start_root)
 
 
+class Training:
+    """A unit's execution from state to state.
+
+    It holds no state but the newest, so that the memory of an older one is free as soon as nobody commits to it.
+    """
+
+    def __init__(self, executor: StepExecutor, batches: BatchSource, start_state: State) -> None:
+        self._executor, self._batches = executor, batches
+        self._state: dict[str, Array] = dict(start_state)
+
+    def execute(
+        self, job: SegmentJob, pace: Pace | None = None, on_step: ProgressCallback | None = None
+    ) -> SegmentExecution:
+        """Executes the next segment's steps; raises `NonFiniteState` and whatever the executor raises.
+
+        The end state is not looked at: whoever commits to it must refuse a tensor that is not finite.
+        """
+        pace = pace or Pace()
+        tensor_root = get_hasher().compute_tensor_root
+        outcomes: list[StepOutcome] = []
+        first = record = job.previous_record
+        key = derive_key(job.unit_seed, STEP_PURPOSE)
+        honest_steps = job.steps - round(job.steps * pace.skip_share)
+        for position in range(job.steps):
+            started = time.monotonic()
+            step = job.first_step + position
+            batch = self._batches.batch(job.unit_seed, step)
+            outcome = self._run_step(batch, key, step) if position < honest_steps else _make_up_outcome(outcomes)
+            record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch, tensor_root), outcome)
+            first = record if position == 0 else first
+            outcomes.append(outcome)
+            if on_step is not None:
+                on_step(position + 1, outcome.loss)
+            if pace.throttle < 1.0:
+                time.sleep((time.monotonic() - started) * (1.0 / pace.throttle - 1.0))
+        losses, grad_norms = tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes)
+        return SegmentExecution(job.index, first, record, compute_witness(outcomes), losses, grad_norms, self._state)
+
+    def _run_step(self, batch: State, key: tuple[int, int], step: int) -> StepOutcome:
+        self._state, loss, grad_norm = self._executor.step(self._state, batch, key, step)
+        if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+            raise NonFiniteState("loss or gradient norm")
+        return StepOutcome(float(loss), float(grad_norm))
+
+
 def execute_segment(
     executor: StepExecutor,
     batches: BatchSource,
@@ -140,34 +185,8 @@ def execute_segment(
     pace: Pace | None = None,
     on_step: ProgressCallback | None = None,
 ) -> SegmentExecution:
-    """Executes a segment's steps; raises `NonFiniteState` and whatever the executor raises.
-
-    The end state is not looked at: whoever commits to it must refuse a tensor that is not finite.
-    """
-    pace = pace or Pace()
-    tensor_root = get_hasher().compute_tensor_root
-    state: dict[str, Array] = dict(start_state)
-    outcomes: list[StepOutcome] = []
-    first = record = job.previous_record
-    key = derive_key(job.unit_seed, STEP_PURPOSE)
-    honest_steps = job.steps - round(job.steps * pace.skip_share)
-    for position in range(job.steps):
-        started = time.monotonic()
-        step = job.first_step + position
-        batch = batches.batch(job.unit_seed, step)
-        if position < honest_steps:
-            state, outcome = _run_step(executor, state, batch, key, step)
-        else:
-            outcome = _make_up_outcome(outcomes)
-        record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch, tensor_root), outcome)
-        first = record if position == 0 else first
-        outcomes.append(outcome)
-        if on_step is not None:
-            on_step(position + 1, outcome.loss)
-        if pace.throttle < 1.0:
-            time.sleep((time.monotonic() - started) * (1.0 / pace.throttle - 1.0))
-    losses, grad_norms = tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes)
-    return SegmentExecution(job.index, first, record, compute_witness(outcomes), losses, grad_norms, state)
+    """One segment from a given state: `Training.execute`."""
+    return Training(executor, batches, start_state).execute(job, pace, on_step)
 
 
 def run_segment(
@@ -269,15 +288,6 @@ def replay_segment(
     detail = "all equal" if not different else "different: " + ", ".join(different)
     claim = SegmentClaim(result.end_state_root, result.witness)
     return ReplayReport(True, state_committed, not ends, claim, time.monotonic() - started, detail)
-
-
-def _run_step(
-    executor: StepExecutor, state: State, batch: State, key: tuple[int, int], step: int
-) -> tuple[dict[str, Array], StepOutcome]:
-    new_state, loss, grad_norm = executor.step(state, batch, key, step)
-    if not (np.isfinite(loss) and np.isfinite(grad_norm)):
-        raise NonFiniteState("loss or gradient norm")
-    return new_state, StepOutcome(float(loss), float(grad_norm))
 
 
 def _make_up_outcome(outcomes: list[StepOutcome]) -> StepOutcome:

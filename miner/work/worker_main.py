@@ -32,7 +32,7 @@ from miner.work.segment import (
     SegmentJob,
     SegmentResult,
     StepExecutor,
-    execute_segment,
+    Training,
     replay_segment,
 )
 from miner.work.task import DataOrder
@@ -105,13 +105,13 @@ class WorkerProcess:
             start_root, Spool(Path(header["spool"])), self._send_segment, header["written"], committer
         )
         previous = Hash32(bytes.fromhex(header["previous_record"]))
+        training = Training(executor, dataset, state)
+        del state
         try:
             for index in range(header["first_segment"], header["stop"]):
                 job = SegmentJob(Hash32(bytes.fromhex(header["unit_seed"])), index, header["steps"], previous)
-                execution = execute_segment(
-                    executor, dataset, state, job, pace, self._make_progress(index, pipeline.check)
-                )
-                state, previous = execution.end_state, execution.last_step_record
+                execution = training.execute(job, pace, self._make_progress(index, pipeline.check))
+                previous = execution.last_step_record
                 pipeline.put(execution)
                 del execution
         except Exception:

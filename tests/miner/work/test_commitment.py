@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from consensus.exact.errors import NonFiniteState
 from miner.store.tensor_file import decode_tensors, encode_tensors
 from miner.work.commitment import MAX_SPOOLED, CheckpointPipeline, Spool, StateCommitter
 from miner.work.data import make_dataset
-from miner.work.segment import SegmentExecution, SegmentJob, SegmentResult, execute_segment, run_segment
+from miner.work.segment import SegmentExecution, SegmentJob, SegmentResult, Training, execute_segment, run_segment
 from tests.miner.work.linear import INITIAL, ORDER, SEED, Linear, make_arrays
 
 ZERO = Hash32(bytes(32))
@@ -108,6 +109,23 @@ def test_training_does_not_wait_for_a_commitment_but_for_the_second(tmp_path: Pa
     pipeline.finish()
     pipeline.close()
     assert begun == [0, 1]
+
+
+def test_committed_state_is_free_after_the_next_step(tmp_path: Path) -> None:
+    """So that its memory is there for the step after: nothing holds it but the commitment and that one step."""
+    training = Training(Linear(b"0.002"), make_dataset(make_arrays(), ORDER), INITIAL)
+    pipeline = CheckpointPipeline(compute_state_root(INITIAL), Spool(tmp_path), lambda *_: None)
+    execution = training.execute(SegmentJob(SEED, 0, 2, ZERO))
+    held = weakref.ref(execution.end_state["weight"])
+    pipeline.put(execution)
+    previous = execution.last_step_record
+    del execution
+    pipeline.finish()
+    assert held() is not None
+    alive: list[bool] = []
+    training.execute(SegmentJob(SEED, 1, 2, previous), on_step=lambda *_: alive.append(held() is not None))
+    pipeline.close()
+    assert alive == [False, False]
 
 
 def test_error_of_a_commitment_comes_out_of_the_next_call(tmp_path: Path) -> None:
