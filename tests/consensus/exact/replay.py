@@ -67,8 +67,8 @@ def verify_results(op: str, compute: Compute, layouts: bool = True) -> None:
 
 
 def verify_value(where: str, expected: Array, found: Array) -> None:
-    """Raise AssertionError that shows the first differing element."""
-    found = with_one_nan(np.asarray(found))
+    """Raise AssertionError that shows the first differing element; every NaN counts as the one of rule E8."""
+    found, expected = with_one_nan(np.asarray(found)), with_one_nan(expected)
     forms = (found.dtype, found.shape), (expected.dtype, expected.shape)
     if forms[0] != forms[1]:
         raise AssertionError(f"{where}: got {forms[0]}, expected {forms[1]}")
