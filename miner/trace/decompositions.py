@@ -9,21 +9,65 @@ from collections.abc import Sequence
 from miner.trace.emit import Emitter, Operand, Value
 
 
+def sign(e: Emitter, x: Value) -> Value:
+    """1, 0 or −1."""
+    return e.where(e.op("gt", x, 0.0), 1.0, e.where(e.op("lt", x, 0.0), -1.0, 0.0))
+
+
+def minimum(e: Emitter, a: Value, b: Operand) -> Value:
+    """The smaller one."""
+    return e.where(e.op("lt", a, b), a, b)
+
+
+def normal(e: Emitter, shape: Sequence[int]) -> Value:
+    """Standard normal numbers by Box and Muller (1958) from two uniform ones."""
+    radius = e.unary("sqrt", e.mul(e.unary("log", e.sub(1.0, e.uniform(shape))), -2.0))
+    return e.mul(radius, e.unary("cos", e.mul(e.uniform(shape), 2.0 * math.pi)))
+
+
+def variance(e: Emitter, x: Value, axes: Sequence[int], correction: float = 0.0) -> tuple[Value, Value]:
+    """Σ (x − mean)² / (n − correction) and the mean, reduced axes kept as 1."""
+    count = math.prod(e.shape(x)[a] for a in axes)
+    mean = e.mean(x, axes)
+    centred = e.sub(x, mean)
+    return e.div(e.sum(e.mul(centred, centred), axes), count - correction), mean
+
+
+def normalise(
+    e: Emitter, x: Value, mean: Value, rstd: Value, weight: Value | None, bias: Value | None
+) -> Value:
+    """(x − mean) · rstd · weight + bias, operands broadcast."""
+    y = e.mul(e.sub(x, mean), rstd)
+    if weight is not None:
+        y = e.mul(y, weight)
+    return y if bias is None else e.add(y, bias)
+
+
+def inverse_root(e: Emitter, variance: Value, eps: float) -> Value:
+    """1/√(variance + eps)."""
+    return e.div(1.0, e.unary("sqrt", e.add(variance, eps)))
+
+
+def normalise_backward(
+    e: Emitter, grad: Value, x: Value, mean: Value, rstd: Value, weight: Value | None, axes: Sequence[int]
+) -> tuple[Value, Value]:
+    """Gradient of `normalise` for x, mean and rstd being those of ``axes`` of x; and grad · (x − mean) · rstd, whose
+    sum is the weight's gradient."""
+    normal = e.mul(e.sub(x, mean), rstd)
+    scaled = grad if weight is None else e.mul(grad, weight)
+    inner = e.sub(scaled, e.mean(scaled, axes))
+    inner = e.sub(inner, e.mul(normal, e.mean(e.mul(scaled, normal), axes)))
+    return e.mul(inner, rstd), e.mul(grad, normal)
+
+
 def layer_norm(
     e: Emitter, x: Value, size: int, weight: Value | None, bias: Value | None, eps: float
 ) -> tuple[Value, Value, Value]:
     """Normalise over the last ``size`` axes; returns (y, mean, 1/√(var + eps))."""
     axes = range(len(e.shape(x)) - size, len(e.shape(x)))
-    mean = e.mean(x, axes)
-    centred = e.sub(x, mean)
-    variance = e.mean(e.mul(centred, centred), axes)
-    rstd = e.div(1.0, e.unary("sqrt", e.add(variance, eps)))
-    y = e.mul(centred, rstd)
-    if weight is not None:
-        y = e.mul(y, weight)
-    if bias is not None:
-        y = e.add(y, bias)
-    return y, mean, rstd
+    spread, mean = variance(e, x, axes)
+    rstd = inverse_root(e, spread, eps)
+    return normalise(e, x, mean, rstd, weight, bias), mean, rstd
 
 
 def layer_norm_backward(
@@ -32,17 +76,22 @@ def layer_norm_backward(
     """Gradients of `layer_norm` for (x, weight, bias)."""
     rank = len(e.shape(x))
     axes, outer = range(rank - size, rank), range(rank - size)
-    normal = e.mul(e.sub(x, mean), rstd)
-    scaled = grad if weight is None else e.mul(grad, weight)
-    inner = e.sub(scaled, e.mean(scaled, axes))
-    inner = e.sub(inner, e.mul(normal, e.mean(e.mul(scaled, normal), axes)))
-    return e.mul(inner, rstd), e.sum(e.mul(grad, normal), outer, False), e.sum(grad, outer, False)
+    of_x, product = normalise_backward(e, grad, x, mean, rstd, weight, axes)
+    return of_x, e.sum(product, outer, False), e.sum(grad, outer, False)
 
 
 def softmax(e: Emitter, x: Value, axis: int) -> Value:
     """e^(x − max) / Σ e^(x − max)."""
     powers = e.unary("exp", e.sub(x, e.reduce("amax", x, [axis])))
     return e.div(powers, e.sum(powers, [axis]))
+
+
+def safe_softmax(e: Emitter, x: Value, axis: int) -> Value:
+    """`softmax`, but zeros where all are −∞."""
+    largest = e.reduce("amax", x, [axis])
+    masked = e.op("eq", largest, -math.inf)
+    powers = e.unary("exp", e.sub(x, e.where(masked, 0.0, largest)))
+    return e.div(powers, e.where(masked, 1.0, e.sum(powers, [axis])))
 
 
 def softmax_backward(e: Emitter, grad: Value, y: Value, axis: int) -> Value:
@@ -59,23 +108,48 @@ def log_softmax(e: Emitter, x: Value, axis: int) -> Value:
 
 def log_softmax_backward(e: Emitter, grad: Value, y: Value, axis: int) -> Value:
     """g − e^y · Σ g."""
-    return e.sub(grad, e.mul(e.unary("exp", y), e.sum(grad, [axis])))
+    known = e.row_sums.get(grad.id) if axis in (-1, len(e.shape(y)) - 1) else None
+    return e.sub(grad, e.mul(e.unary("exp", y), e.sum(grad, [axis]) if known is None else known))
 
 
-def nll_loss(e: Emitter, logits: Value, target: Value, mean: bool) -> tuple[Value, Value]:
-    """Negative log-likelihood of (N × C) log-probabilities, summed or averaged; returns (loss, N)."""
-    rows = e.shape(logits)[0]
-    picked = Value(e.builder.add("pick", logits.id, e.reshape(target, (rows, 1)).id))
+def nll_loss(e: Emitter, logits: Value, target: Value, ignored: int, mean: bool) -> tuple[Value, Value]:
+    """Negative log-likelihood of (N × C) log-probabilities over rows whose target is not ``ignored``.
+
+    Returns (loss, number of rows that count).
+    """
+    valid, place = _valid_rows(e, logits, target, ignored)
+    picked = e.where(valid, _pick(e, logits, place), 0.0)
     total = e.unary("neg", e.sum(picked, None, False))
-    return (e.div(total, float(rows)) if mean else total), e.constant(float(rows), "f32")
+    count = e.sum(e.cast(valid, "f32"), None, False)
+    return (e.div(total, count) if mean else total), count
 
 
-def nll_loss_backward(e: Emitter, grad: Value, logits: Value, target: Value, mean: bool) -> Value:
-    """−g/N at the target's place, else 0."""
+def _valid_rows(e: Emitter, logits: Value, target: Value, ignored: int) -> tuple[Value, Value]:
+    """Which rows count, and their targets, 0 in place of ignored ones; both (N × 1)."""
+    place = e.reshape(target, (e.shape(logits)[0], 1))
+    valid = e.op("ne", place, ignored)
+    return valid, e.where(valid, place, 0)
+
+
+def _pick(e: Emitter, values: Value, place: Value) -> Value:
+    """Elements of rows; of a difference of a matrix and a column they are picked before subtracting."""
+    node = e.builder.node(values.id)
+    if node.op == "sub" and e.shape(Value(node.inputs[1])) == (e.shape(values)[0], 1):
+        return e.sub(_pick(e, Value(node.inputs[0]), place), Value(node.inputs[1]))
+    return e.pick(values, place)
+
+
+def nll_loss_backward(
+    e: Emitter, grad: Value, logits: Value, target: Value, ignored: int, mean: bool, count: Value
+) -> Value:
+    """−g/count at the target's place of rows that count, else 0."""
     rows, classes = e.shape(logits)
-    share = e.unary("neg", e.div(grad, float(rows)) if mean else grad)
-    hit = e.op("eq", e.reshape(target, (rows, 1)), e.reshape(e.iota(classes), (1, classes)))
-    return e.where(hit, share, 0.0)
+    valid, place = _valid_rows(e, logits, target, ignored)
+    share = e.where(valid, e.unary("neg", e.div(grad, count) if mean else grad), 0.0)
+    hit = e.op("eq", place, e.reshape(e.iota(classes), (1, classes)))
+    result = e.where(hit, share, 0.0)
+    e.row_sums[result.id] = share
+    return result
 
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -134,32 +208,3 @@ def power(e: Emitter, x: Value, exponent: float) -> Value | None:
     for _ in range(int(exponent) - 1):
         result = e.mul(result, x)
     return result
-
-
-def embedding_backward(e: Emitter, grad: Value, index: Value, rows: int) -> Value:
-    """Index add of the gradient's rows."""
-    count, columns = math.prod(e.shape(index)), e.shape(grad)[-1]
-    flat, places = e.reshape(grad, (count, columns)), e.reshape(index, (count,))
-    return Value(e.builder.add("add_rows", flat.id, places.id, attrs={"rows": rows}))
-
-
-def pad_slice(e: Emitter, grad: Value, shape: Sequence[int], axis: int, start: int, stop: int) -> Value:
-    """Gradient of a slice: zeros around it."""
-    before, after = [*shape], [*shape]
-    before[axis], after[axis] = start, shape[axis] - stop
-    parts = [grad]
-    if start:
-        parts.insert(0, e.full(before, 0.0))
-    if after[axis]:
-        parts.append(e.full(after, 0.0))
-    return e.concat(parts, axis)
-
-
-def addmm(e: Emitter, bias: Value, a: Value, b: Value, beta: Operand, alpha: Operand) -> Value:
-    """beta·bias + alpha·(a·b); factors of one are left out."""
-    product = e.matmul(a, b)
-    if alpha != 1:
-        product = e.mul(product, float(alpha) if not isinstance(alpha, Value) else alpha)
-    if beta != 1:
-        bias = e.mul(bias, float(beta) if not isinstance(beta, Value) else beta)
-    return e.add(product, bias)

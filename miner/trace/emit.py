@@ -1,4 +1,8 @@
-"""Helpers that emit exact nodes for arithmetic with values and Python numbers mixed, as ATen calls have them."""
+"""Helpers that emit exact nodes for arithmetic with values and Python numbers mixed, as ATen calls have them.
+
+Broadcasts are kept out of the way: an elementwise op reads the small operand itself, and what an ``expand`` feeds is
+computed before the expansion, so that no kernel has to fill a tensor with copies.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 from consensus.exact.matmul import DEFAULT_BITS
 from consensus.graph import GraphBuilder
+from consensus.graph.graph import MAX_INPUTS
+from consensus.graph.node import Attribute
 
 Shape = tuple[int, ...]
 
@@ -28,6 +35,9 @@ class Emitter:
     def __init__(self, builder: GraphBuilder, bits: int = DEFAULT_BITS) -> None:
         self.builder = builder
         self.bits = bits
+        self.row_sums: dict[int, Value] = {}
+        """Sums over the last axis (kept as 1) of values whose making tells them without adding up."""
+        self._streams = 0
 
     def shape(self, value: Value) -> Shape:
         """Shape of a value."""
@@ -47,7 +57,10 @@ class Emitter:
 
     def cast(self, value: Value, dtype: str) -> Value:
         """Convert to a dtype."""
-        return Value(self.builder.cast(value.id, dtype))
+        if self.dtype(value) == dtype:
+            return value
+        source = self._source(value)
+        return self.expand(Value(self.builder.cast(source.id, dtype)), self.shape(value))
 
     def _dtype_of(self, operand: Operand) -> str:
         if isinstance(operand, Value):
@@ -60,17 +73,28 @@ class Emitter:
         dtype = max((self._dtype_of(o) for o in operands), key=order.index)
         return tuple(self.constant(o, dtype) for o in operands)
 
+    def _source(self, value: Value) -> Value:
+        """What a value expands, or the value."""
+        node = self.builder.node(value.id)
+        return Value(node.inputs[0]) if node.op == "expand" else value
+
+    def _elementwise(self, name: str, *operands: Value) -> Value:
+        """An op of its operands before any expansion; the result is expanded where no operand had its shape."""
+        full = np.broadcast_shapes(*(self.shape(o) for o in operands))
+        return self.expand(Value(self.builder.add(name, *(self._source(o).id for o in operands))), full)
+
     def op(self, name: str, *operands: Operand) -> Value:
         """An elementwise op after promotion."""
-        values = self.promote(*operands)
-        return Value(self.builder.add(name, *(v.id for v in values)))
+        return self._elementwise(name, *self.promote(*operands))
 
     def unary(self, name: str, value: Value) -> Value:
         """An elementwise op of one operand."""
-        return Value(self.builder.add(name, value.id))
+        return self._elementwise(name, value)
 
     def add(self, a: Operand, b: Operand) -> Value:
-        """a + b."""
+        """a + b; a number 0 is left out."""
+        if isinstance(a, Value) and not isinstance(b, Value) and b == 0:
+            return self.promote(a, b)[0]
         return self.op("add", a, b)
 
     def sub(self, a: Operand, b: Operand) -> Value:
@@ -78,17 +102,20 @@ class Emitter:
         return self.op("sub", a, b)
 
     def mul(self, a: Operand, b: Operand) -> Value:
-        """a · b."""
+        """a · b; a number 1 is left out."""
+        if isinstance(a, Value) and not isinstance(b, Value) and b == 1:
+            return self.promote(a, b)[0]
         return self.op("mul", a, b)
 
     def div(self, a: Operand, b: Operand) -> Value:
-        """a / b in f32."""
-        return Value(self.builder.add("div", self.constant(a, "f32").id, self.constant(b, "f32").id))
+        """a / b in f32; a number 1 as divisor is left out."""
+        if isinstance(a, Value) and not isinstance(b, Value) and b == 1:
+            return self.cast(a, "f32")
+        return self._elementwise("div", self.constant(a, "f32"), self.constant(b, "f32"))
 
     def where(self, condition: Value, a: Operand, b: Operand) -> Value:
         """a where the condition holds, else b."""
-        left, right = self.promote(a, b)
-        return Value(self.builder.add("where", condition.id, left.id, right.id))
+        return self._elementwise("where", condition, *self.promote(a, b))
 
     def reduce(self, name: str, value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
         """``sum`` or ``amax``."""
@@ -109,6 +136,9 @@ class Emitter:
         if -1 in target:
             known = prod(n for n in target if n != -1)
             target[target.index(-1)] = prod(self.shape(value)) // known
+        source = self._source(value)
+        if source != value and prod(self.shape(source)) == 1:
+            return self.expand(Value(self.builder.reshape(source.id, ())), tuple(target))
         return Value(self.builder.reshape(value.id, tuple(target)))
 
     def expand(self, value: Value, shape: Sequence[int]) -> Value:
@@ -116,12 +146,25 @@ class Emitter:
         own = self.shape(value)
         lead = len(shape) - len(own)
         target = tuple(own[i - lead] if n == -1 else n for i, n in enumerate(shape))
-        return Value(self.builder.expand(value.id, target))
+        if target == own:
+            return value
+        return Value(self.builder.expand(self._source(value).id, target))
 
     def permute(self, value: Value, perm: Sequence[int]) -> Value:
-        """Permute the axes."""
+        """Permute the axes; two permutations become one."""
         rank = len(self.shape(value))
-        return Value(self.builder.transpose(value.id, [p % rank for p in perm]))
+        order = [p % rank for p in perm]
+        node = self.builder.node(value.id)
+        inner = node.attrs.get("perm")
+        if node.op == "transpose" and isinstance(inner, tuple):
+            return Value(self.builder.transpose(node.inputs[0], [inner[p] for p in order]))
+        source = self._source(value)
+        if source != value:
+            narrow = (1,) * (rank - len(self.shape(source))) + self.shape(source)
+            return self.expand(
+                self.permute(self.reshape(source, narrow), order), [self.shape(value)[p] for p in order]
+            )
+        return Value(self.builder.transpose(value.id, order))
 
     def swap(self, value: Value, a: int, b: int) -> Value:
         """Exchange two axes."""
@@ -134,19 +177,67 @@ class Emitter:
         return Value(self.builder.slice(value.id, axis, start, stop, step))
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
-        """Join along an axis."""
+        """Join along an axis; more than a node may read are joined in groups first."""
         if len(values) == 1:
             return values[0]
+        if len(values) > MAX_INPUTS:
+            parts = [values[i : i + MAX_INPUTS] for i in range(0, len(values), MAX_INPUTS)]
+            return self.concat([self.concat(part, axis) for part in parts], axis)
         return Value(self.builder.add("concat", *(v.id for v in values), attrs={"axis": axis}))
 
     def full(self, shape: Sequence[int], value: Operand, dtype: str = "f32") -> Value:
         """A constant tensor."""
-        return self.expand(self.constant(value, dtype), shape)
+        return self.expand(self.constant(value, dtype), tuple(shape))
 
     def iota(self, n: int) -> Value:
         """0 … n − 1."""
         return Value(self.builder.add("iota", attrs={"n": n}))
 
+    def pad(
+        self, value: Value, low: Sequence[int], high: Sequence[int], interior: Sequence[int], fill: float = 0.0
+    ) -> Value:
+        """``fill`` before, after and between the elements of each axis; a negative amount cuts off."""
+        attrs: dict[str, Attribute] = {
+            "low": tuple(max(0, n) for n in low),
+            "high": tuple(max(0, n) for n in high),
+            "interior": tuple(interior),
+        }
+        if any((*interior, *(n > 0 for n in (*low, *high)))):
+            value = Value(self.builder.add("pad", value.id, self.constant(fill, self.dtype(value)).id, attrs=attrs))
+        for axis, (before, after) in enumerate(zip(low, high, strict=True)):
+            value = self.slice(value, axis, max(0, -before), self.shape(value)[axis] + min(0, after))
+        return value
+
+    def windows(self, value: Value, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Value:
+        """All windows of the last two axes: (… × H × W) to (… × OH × OW × KH × KW)."""
+        attrs: dict[str, Attribute] = {"kernel": tuple(kernel), "stride": tuple(stride), "dilation": tuple(dilation)}
+        return Value(self.builder.add("windows", value.id, attrs=attrs))
+
+    def take_rows(self, table: Value, index: Value) -> Value:
+        """table[index] along the first axis."""
+        return Value(self.builder.add("take_rows", table.id, index.id))
+
+    def pick(self, values: Value, index: Value) -> Value:
+        """Elements of the last axis at (… × J)."""
+        return Value(self.builder.add("pick", values.id, index.id))
+
+    def add_rows(self, values: Value, index: Value, rows: int) -> Value:
+        """Index add of the rows of ``values`` (N × D) into ``rows`` rows of zeros."""
+        return Value(self.builder.add("add_rows", values.id, index.id, attrs={"rows": rows}))
+
     def matmul(self, a: Value, b: Value) -> Value:
-        """Exact product with the emitter's bits."""
+        """Exact product with the emitter's bits; over K = 1 it is an elementwise product without a grid."""
+        if self.shape(a)[-1] == 1:
+            return self.mul(a, b)
         return Value(self.builder.matmul(a.id, b.id, self.bits))
+
+    def uniform(self, shape: Sequence[int]) -> Value:
+        """Fresh f32 in [0, 1) by the unit's seed and the step (E7); each call has a stream of its own."""
+        seed = self.builder.input("seed", "seed", "u32", (2,))
+        attrs: dict[str, Attribute] = {"stream": self._streams}
+        self._streams += 1
+        return Value(self.builder.add("uniform", seed, self.step().id, attrs=attrs, shape=tuple(shape)))
+
+    def step(self) -> Value:
+        """Number of the step within its unit, i64 ()."""
+        return Value(self.builder.input("step", "step", "i64", ()))

@@ -1,187 +1,175 @@
-"""From ``nn.Module`` + loss + optimiser + example batch to the canonical graph of one training step.
+"""From ``nn.Module`` + loss + optimiser + example batch to the canonical graph of one step.
 
-PyTorch's tracer records forward and backward as ATen calls on fake tensors; our rules lower each; the optimiser and the
-gradient norm are emitted by ourselves. Only the resulting graph is authoritative.
+The model runs once on tensors without elements (`miner.trace.record`); forward and backward are lowered by our rules,
+the optimiser is emitted by ourselves. Only the resulting graph is authoritative.
+
+What keeps a root the same in every process and through PyTorch's patch versions: nodes have a canonical order and no
+names of ours, equal ones are shared, what nothing needs is dropped; composite operators (norms, softmax, losses,
+attention, convolution, pooling, dropout) and optimisers have our own frozen forms, chosen by no device, thread count or
+library. PyTorch only says which elementary operators the model's Python code and autograd's formulas call.
 """
 
 from __future__ import annotations
 
-import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from consensus.exact.matmul import DEFAULT_BITS
 from consensus.graph import Graph, GraphBuilder, GraphError
-from torch import Tensor, fx, nn
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from miner.trace import source
 from miner.trace.emit import Emitter, Value
-from miner.trace.errors import UnsupportedOperator, UntraceableModel
-from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX, SCALAR_PREFIX
+from miner.trace.errors import TraceError, UntraceableModel
+from miner.trace.functions import Replacements
+from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX
 from miner.trace.optimisers import Optimiser
-from miner.trace.rules import RULES, RuleRefusal
+from miner.trace.recipe import Recipe
+from miner.trace.record import DTYPES, Recorder, functionalised
+from miner.trace.update import emit_update
 
-Loss = Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
+Batch = Mapping[str, Tensor]
+Loss = Callable[[nn.Module, Batch], Tensor]
 """A scalar f32 loss from the module and a batch of named tensors."""
-
-_DTYPES = {torch.float32: "f32", torch.int64: "i64", torch.bool: "bool"}
-
-
-class _LossModule(nn.Module):  # type: ignore[misc]
-    def __init__(self, module: nn.Module, loss: Loss) -> None:
-        super().__init__()
-        self.module = module
-        self._loss = loss
-
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self._loss(self.module, batch)
+LossAndResults = Callable[[nn.Module, Batch], Tensor | tuple[Tensor, Mapping[str, Tensor]]]
+"""A loss, or a loss and named results."""
+Call = Callable[[nn.Module, Batch], Tensor | Mapping[str, Tensor]]
+"""Named results of the module for a batch; a single tensor is called ``output``."""
 
 
 def trace_step(
-    module: nn.Module, loss: Loss, optimiser: Optimiser, batch: Mapping[str, Tensor], bits: int = DEFAULT_BITS
+    module: nn.Module, loss: Loss, optimiser: Optimiser | Recipe, batch: Batch, bits: int = DEFAULT_BITS
 ) -> Graph:
     """The graph of one training step.
 
-    The module is taken in training mode and not changed; ``batch`` gives names, dtypes and shapes only. ``bits`` is
-    the grid of every matmul. Raises `UnsupportedOperator`, `UntraceableModel`, and `GraphError` at a broken bound.
+    The module is taken in training mode (submodules that were put into evaluation mode stay there) and not changed;
+    parameters with ``requires_grad`` off, and those that the loss does not need, are frozen. ``batch`` gives names,
+    dtypes and shapes only; ``bits`` is the grid of every matmul. Raises `UnsupportedOperator`, `UntraceableModel`, and
+    `GraphError` at a broken bound; warns with `ShapeBranchWarning`.
     """
-    parameters = dict(module.named_parameters())
-    buffers = dict(module.named_buffers())
-    if not parameters or any(p.dtype != torch.float32 for p in parameters.values()):
-        raise UntraceableModel("the model needs parameters, all of them float32; call module.float()")
-    recorded = _record(module, loss, parameters, buffers, batch)
-    builder = GraphBuilder()
-    emitter = Emitter(builder, bits)
-    state = {PARAMETER_PREFIX + n: p for n, p in parameters.items()}
-    state |= {BUFFER_PREFIX + n: b for n, b in buffers.items()}
-    values = [_input(builder, "state", name, tensor) for name, tensor in state.items()]
-    values += [_input(builder, "batch", name, tensor) for name, tensor in sorted(batch.items())]
-    results = _lower(recorded, emitter, values)
-    if emitter.shape(results[0]) != ():
-        raise UntraceableModel(f"the loss has the shape {emitter.shape(results[0])}; reduce it to a scalar")
-    builder.output("loss", "loss", results[0].id)
-    for name, value in zip(state, values, strict=False):
-        if name.startswith(BUFFER_PREFIX):
-            builder.output("state", name, value.id)
-    gradients = dict(zip(parameters, results[1:], strict=True))
-    _emit_optimiser(emitter, optimiser, {n: values[i] for i, n in enumerate(parameters)}, gradients)
-    _emit_gradient_norm(emitter, list(gradients.values()))
-    return builder.finish()
+    recipe = optimiser if isinstance(optimiser, Recipe) else Recipe(optimiser)
+    trace = _Trace(module, batch, bits)
+    trained = [n for n, p in trace.parameters.items() if p.requires_grad]
+    if not trained:
+        raise UntraceableModel("no parameter is trained; at least one must have requires_grad on")
+    with trace.running(training=True):
+        value = trace.call(loss)
+        trace.output_loss(value)
+        gradients = torch.autograd.grad(value, [trace.tensors[n] for n in trained], allow_unused=True)
+        found = {n: trace.get_value(g) for n, g in zip(trained, gradients, strict=True) if g is not None}
+    for name in trace.parameters.keys() - found.keys():
+        trace.builder.output("state", PARAMETER_PREFIX + name, trace.values[name].id)
+    for name in trace.buffers:
+        trace.builder.output("state", BUFFER_PREFIX + name, trace.get_value(trace.tensors[name]).id)
+    emit_update(trace.emitter, recipe, {n: trace.values[n] for n in found}, found)
+    return trace.builder.finish()
 
 
-def _record(
-    module: nn.Module, loss: Loss, parameters: dict[str, Any], buffers: dict[str, Tensor], batch: Mapping[str, Tensor]
-) -> fx.GraphModule:
-    """Forward and backward as a flat list of ATen calls: inputs parameters, buffers, batch; outputs loss, gradients."""
-    wrapped = _LossModule(module, loss)
-    names = [f"module.{n}" for n in [*parameters, *buffers]]
-    keys = sorted(batch)
-
-    def step(weights: list[Tensor], constants: list[Tensor], data: list[Tensor]) -> list[Tensor]:
-        tensors = dict(zip(names, [*weights, *constants], strict=True))
-        value = torch.func.functional_call(wrapped, tensors, (dict(zip(keys, data, strict=True)),))
-        gradients = torch.autograd.grad(value, weights, allow_unused=True)
-        return [value, *(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, weights, strict=True))]
-
-    weights = [p.detach().clone().requires_grad_() for p in parameters.values()]
-    constants = [b.detach().clone() for b in buffers.values()]
-    was_training = module.training
-    module.train()
-    try:
-        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
-            warnings.simplefilter("ignore")
-            tracer = make_fx(step, tracing_mode="fake", record_stack_traces=True)
-            return tracer(weights, constants, [batch[k] for k in keys])
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise UntraceableModel(f"PyTorch cannot trace the training step: {error}") from error
-    finally:
-        module.train(was_training)
+def trace_evaluation(module: nn.Module, loss: LossAndResults, batch: Batch, bits: int = DEFAULT_BITS) -> Graph:
+    """The graph that gives a batch's loss (and results), in evaluation mode; errors as `trace_step`."""
+    trace = _Trace(module, batch, bits)
+    with trace.running(training=False):
+        value = trace.call(loss)
+        results: Mapping[str, Tensor] = {}
+        if isinstance(value, tuple):
+            value, results = value
+        trace.output_loss(value)
+        trace.output_results(results)
+    return trace.builder.finish()
 
 
-def _input(builder: GraphBuilder, kind: str, name: str, tensor: Tensor) -> Value:
-    if tensor.dtype not in _DTYPES:
-        raise UntraceableModel(f"{kind} tensor {name} is {tensor.dtype}; only float32, int64 and bool are exact")
-    return Value(builder.input(kind, name, _DTYPES[tensor.dtype], tuple(tensor.shape)))
+def trace_inference(module: nn.Module, call: Call, batch: Batch, bits: int = DEFAULT_BITS) -> Graph:
+    """The graph that gives results for a batch, in evaluation mode; errors as `trace_step`."""
+    trace = _Trace(module, batch, bits)
+    with trace.running(training=False):
+        results = trace.call(call)
+        trace.output_results({"output": results} if isinstance(results, Tensor) else results)
+    return trace.builder.finish()
 
 
-def _lower(recorded: fx.GraphModule, emitter: Emitter, inputs: list[Value]) -> list[Value]:
-    environment: dict[fx.Node, Any] = {}
-    waiting = iter(inputs)
-    for node in recorded.graph.nodes:
-        if node.op == "placeholder":
-            environment[node] = next(waiting)
-        elif node.op == "get_attr":
-            environment[node] = _constant(recorded, node, emitter)
-        elif node.op == "call_function":
-            arguments, options = fx.node.map_arg((node.args, node.kwargs), lambda n: environment[n])
-            if node.target is operator.getitem:
-                environment[node] = arguments[0][arguments[1]]
-            else:
-                environment[node] = _apply(node, emitter, arguments, dict(options))
-        elif node.op == "output":
-            results = fx.node.map_arg(node.args[0], lambda n: environment[n])
-            return list(results)
-    raise UntraceableModel("the traced step has no output")
+class _Calling(nn.Module):  # type: ignore[misc]
+    """The module with what is to be done with it, as one call."""
+
+    def __init__(self, module: nn.Module, function: Callable[[nn.Module, Batch], Any]) -> None:
+        super().__init__()
+        self.module = module
+        self._function = function
+
+    def forward(self, batch: Batch) -> Any:
+        return self._function(self.module, batch)
 
 
-def _apply(node: fx.Node, emitter: Emitter, arguments: Any, options: dict[str, Any]) -> Any:
-    name = str(node.target)
-    if name not in RULES:
-        raise UnsupportedOperator(name, _source_line(node))
-    try:
-        return RULES[name](emitter, *arguments, **options)
-    except RuleRefusal as refusal:
-        raise UnsupportedOperator(name, _source_line(node), str(refusal)) from refusal
-    except TypeError as error:
-        raise UnsupportedOperator(name, _source_line(node), f"has arguments without an exact form: {error}") from error
-    except GraphError as error:
-        raise type(error)(f"{name} ({_source_line(node)}): {error}") from error
+class _Trace:
+    """A module's tensors as inputs of a graph under construction."""
 
+    def __init__(self, module: nn.Module, batch: Batch, bits: int) -> None:
+        self.module = module
+        self.parameters, self.buffers = dict(module.named_parameters()), dict(module.named_buffers())
+        if not self.parameters or any(p.dtype != torch.float32 for p in self.parameters.values()):
+            raise UntraceableModel("the model needs parameters, all of them float32; call module.float()")
+        self.builder = GraphBuilder()
+        self.emitter = Emitter(self.builder, bits)
+        self.recorder = Recorder(self.emitter)
+        self.values: dict[str, Value] = {}
+        """Old values of parameters and buffers."""
+        self.tensors: dict[str, Tensor] = {}
+        for prefix, tensors in ((PARAMETER_PREFIX, self.parameters), (BUFFER_PREFIX, self.buffers)):
+            for name, tensor in tensors.items():
+                self.values[name] = self._input("state", prefix + name, tensor)
+                needs = prefix == PARAMETER_PREFIX and tensor.requires_grad
+                self.tensors[name] = self.recorder.make_input(tensor, self.values[name], needs)
+        self.batch = {
+            name: self.recorder.make_input(tensor, self._input("batch", name, tensor), False)
+            for name, tensor in sorted(batch.items())
+        }
 
-def _constant(recorded: fx.GraphModule, node: fx.Node, emitter: Emitter) -> Value:
-    tensor = getattr(recorded, str(node.target))
-    if not isinstance(tensor, Tensor) or tensor.numel() != 1 or tensor.dtype not in _DTYPES:
-        raise UntraceableModel(
-            f"a tensor made inside the model became a constant of the trace ({_source_line(node)}); "
-            "register it as a buffer"
-        )
-    return emitter.expand(emitter.constant(tensor.item(), _DTYPES[tensor.dtype]), tuple(tensor.shape))
+    def _input(self, kind: str, name: str, tensor: Tensor) -> Value:
+        if tensor.dtype not in DTYPES:
+            raise UntraceableModel(f"{kind} tensor {name} is {tensor.dtype}; only float32, int64 and bool are exact")
+        return Value(self.builder.input(kind, name, DTYPES[tensor.dtype], tuple(tensor.shape)))
 
+    @contextmanager
+    def running(self, training: bool) -> Iterator[None]:
+        """Within, PyTorch's calls are lowered; modes of the module and its parts are put back afterwards."""
+        modes = {part: part.training for part in self.module.modules()}
+        if self.module.training != training:
+            self.module.train(training)
+        try:
+            with (
+                warnings.catch_warnings(), functionalised(), torch.set_grad_enabled(training),
+                sdpa_kernel(SDPBackend.MATH), self.recorder, Replacements(),
+            ):  # fmt: skip
+                yield
+        except (TraceError, GraphError):
+            raise
+        except Exception as error:  # whatever the model's code or PyTorch raises says that this step cannot be traced
+            line = source.describe(source.find_place_of(error))
+            raise UntraceableModel(f"the step cannot be traced: {type(error).__name__}: {error} ({line})") from error
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
 
-def _source_line(node: fx.Node) -> str:
-    """The innermost line of the user's code: the last frame outside PyTorch."""
-    trace = str(node.meta.get("stack_trace") or "")
-    lines = trace.strip().splitlines()
-    frames = [
-        f"{line.strip()}: {lines[i + 1].strip()}" if i + 1 < len(lines) else line.strip()
-        for i, line in enumerate(lines)
-        if line.strip().startswith("File ")
-    ]
-    own = [frame for frame in frames if "/torch/" not in frame]
-    return (own or frames or ["in the backward pass, no source line known"])[-1]
+    def call(self, function: Callable[[nn.Module, Batch], Any]) -> Any:
+        """What the function gives for the module, with our tensors in place of its own, and the batch."""
+        own = {f"module.{name}": tensor for name, tensor in self.tensors.items()}
+        return torch.func.functional_call(_Calling(self.module, function), own, (self.batch,))
 
+    def get_value(self, tensor: Tensor) -> Value:
+        """The node of a tensor that the model gave."""
+        return self.recorder.get_value(tensor)
 
-def _emit_optimiser(
-    e: Emitter, optimiser: Optimiser, parameters: dict[str, Value], gradients: dict[str, Value]
-) -> None:
-    old = {n: Value(e.builder.input("state", SCALAR_PREFIX + n, "f32", ())) for n in optimiser.scalars()}
-    scalars = optimiser.advance(e, old)
-    for name, value in scalars.items():
-        e.builder.output("state", SCALAR_PREFIX + name, value.id)
-    for name, parameter in parameters.items():
-        shape = e.shape(parameter)
-        slots = {s: Value(e.builder.input("state", f"{s}/{name}", "f32", shape)) for s in optimiser.slots()}
-        updated, new_slots = optimiser.update(e, parameter, gradients[name], slots, scalars)
-        e.builder.output("state", PARAMETER_PREFIX + name, updated.id)
-        for slot, value in new_slots.items():
-            e.builder.output("state", f"{slot}/{name}", value.id)
+    def output_loss(self, value: Any) -> None:
+        """Make the loss an output; raises `UntraceableModel` unless it is an f32 scalar."""
+        if not isinstance(value, Tensor) or value.dtype != torch.float32 or value.shape != ():
+            found = f"{value.dtype}{tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UntraceableModel(f"the loss is {found}; reduce it to a float32 scalar")
+        self.builder.output("loss", "loss", self.get_value(value).id)
 
-
-def _emit_gradient_norm(e: Emitter, gradients: list[Value]) -> None:
-    """√ of the exact sum, over parameters, of each one's exact sum of squares."""
-    squares = [e.reshape(e.sum(e.mul(g, g), None, False), (1,)) for g in gradients]
-    total = e.sum(e.concat(squares, 0), None, False)
-    e.builder.output("grad_norm", "grad_norm", e.unary("sqrt", total).id)
+    def output_results(self, results: Mapping[str, Tensor]) -> None:
+        """Make named results outputs."""
+        for name, tensor in results.items():
+            self.builder.output("result", name, self.get_value(tensor).id)
