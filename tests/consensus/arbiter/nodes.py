@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,15 +24,26 @@ REFUSED: list[Case] = json.loads(REFUSALS.read_text())
 
 
 class Question:
-    """A node that both sides agree to dispute, and its honest execution."""
+    """A node that both sides agree to dispute, and its honest execution.
 
-    def __init__(self, node: Node, inputs: list[Array], compute: Compute = compute_place) -> None:
-        leaves = [_input_node(node.op, number, values).to_bytes() for number, values in enumerate(inputs)]
-        leaves.append(node.to_bytes())
+    It is node ``index`` of ``nodes``; without these it stands behind its inputs in a graph made up for it.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        inputs: list[Array],
+        compute: Compute = compute_place,
+        nodes: Sequence[Node] | None = None,
+        index: int | None = None,
+    ) -> None:
+        if nodes is None:
+            nodes = [*(_input_node(node.op, number, values) for number, values in enumerate(inputs)), node]
+        leaves = [other.to_bytes() for other in nodes]
         self.node = node
         self.evaluation = Evaluation(node, inputs, compute)
         self.graph_root = compute_root(leaves)
-        self.proof: MerkleProof = compute_proof(leaves, len(inputs))
+        self.proof: MerkleProof = compute_proof(leaves, len(leaves) - 1 if index is None else index)
         self.form = TensorForm(node.dtype, node.shape)
 
     def agree(self, place: Place) -> Agreed:
