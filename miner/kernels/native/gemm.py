@@ -59,21 +59,27 @@ def exact_matmul(
     library = load_library()
     if kernel is not None and not library.is_kernel_usable(kernel):
         raise ValueError(f"this processor cannot run GEMM kernel {kernel}")
-    lead = qa.shape[:-2]
+    lead, (m, n) = qa.shape[:-2], (qa.shape[-2], qb.shape[-1])
     a, b = _as_batch(qa, np.int16, 3), _as_batch(qb, np.int16, 3)
     row_exponents, column_exponents = (np.ascontiguousarray(_as_batch(e, np.int32, 2)) for e in (ea, eb))
-    batch, m, k = a.shape
-    n = b.shape[2]
-    c = np.empty((batch, m, n), np.float32)
-    gemm = GemmStruct(
-        batch=batch, m=m, n=n, k=k, bits=bits, ldc=n, c_batch=m * n, ea_batch=m, eb_batch=n,
-        a=a.ctypes.data, a_batch=a.strides[0] // 2, a_row=a.strides[1] // 2, a_k=a.strides[2] // 2,
-        b=b.ctypes.data, b_batch=b.strides[0] // 2, b_k=b.strides[1] // 2, b_col=b.strides[2] // 2,
-        ea=row_exponents.ctypes.data, eb=column_exponents.ctypes.data, c=c.ctypes.data,
-    )  # fmt: skip
+    c = np.empty((a.shape[0], m, n), np.float32)
+    gemm = make_gemm(a, b, row_exponents, column_exponents, bits, c)
     pool, scratch = library.get_pool(threads), make_scratch(gemm, threads)
     library.gemm_run(gemm, choose_kernel(gemm, pool) if kernel is None else kernel, pool, scratch.ctypes.data)
     return c.reshape(*lead, m, n)
+
+
+def make_gemm(a: Array, b: Array, ea: Array, eb: Array, bits: int, c: Array) -> GemmStruct:
+    """The call for int16 (batch × M × K) and (batch × K × N) of any strides, contiguous int32 exponents (batch × M) and
+    (batch × N), contiguous f32 results (batch × M × N); all must outlive it."""
+    batch, m, k = a.shape
+    n = b.shape[2]
+    return GemmStruct(
+        batch=batch, m=m, n=n, k=k, bits=bits, ldc=n, c_batch=m * n, ea_batch=m, eb_batch=n,
+        a=a.ctypes.data, a_batch=a.strides[0] // 2, a_row=a.strides[1] // 2, a_k=a.strides[2] // 2,
+        b=b.ctypes.data, b_batch=b.strides[0] // 2, b_k=b.strides[1] // 2, b_col=b.strides[2] // 2,
+        ea=ea.ctypes.data, eb=eb.ctypes.data, c=c.ctypes.data,
+    )  # fmt: skip
 
 
 def _as_batch(array: Array, dtype: type[np.generic], rank: int) -> Array:
@@ -121,7 +127,11 @@ def _grids(shape: tuple[int, ...], bits: int, pattern: str, seed: int, flip: boo
         values = np.broadcast_to(np.where(np.arange(shape[-1]) // 150 % 2, -limit, limit), shape).copy()
     else:
         values = random.integers(-limit, limit + 1, shape)
-    values = values.astype(np.int16)
+    return _lay_out(values.astype(np.int16), flip)
+
+
+def _lay_out(values: Array, flip: bool) -> Array:
+    """The same values, stored as their transpose when ``flip``."""
     return np.ascontiguousarray(values.swapaxes(-1, -2)).swapaxes(-1, -2) if flip else values
 
 
@@ -218,15 +228,11 @@ def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
     m = max(1, min(gemm.m, TRIAL_MACS // (batch * gemm.n * gemm.k + 1)))
     random = np.random.default_rng(0)
     limit = 2**gemm.bits
-    a, b = (random.integers(-limit, limit, (batch, size, gemm.k), np.int16) for size in (m, gemm.n))
-    exponents, c = np.zeros(batch * max(m, gemm.n), np.int32), np.empty((batch, m, gemm.n), np.float32)
-    trial = GemmStruct(
-        batch=batch, m=m, n=gemm.n, k=gemm.k, bits=gemm.bits, ldc=gemm.n, c_batch=m * gemm.n,
-        ea_batch=m, eb_batch=gemm.n, ea=exponents.ctypes.data, eb=exponents.ctypes.data, c=c.ctypes.data,
-        a=a.ctypes.data, a_batch=m * gemm.k, a_row=gemm.k if gemm.a_k == 1 else 1, a_k=1 if gemm.a_k == 1 else m,
-        b=b.ctypes.data, b_batch=gemm.n * gemm.k, b_col=gemm.k if gemm.b_k == 1 else 1,
-        b_k=1 if gemm.b_k == 1 else gemm.n,
-    )  # fmt: skip
+    a = _lay_out(random.integers(-limit, limit, (batch, m, gemm.k), np.int16), gemm.a_k != 1)
+    b = _lay_out(random.integers(-limit, limit, (batch, gemm.n, gemm.k), np.int16), gemm.b_k != 1).swapaxes(1, 2)
+    ea, eb = np.zeros((batch, m), np.int32), np.zeros((batch, gemm.n), np.int32)
+    c = np.empty((batch, m, gemm.n), np.float32)
+    trial = make_gemm(a, b, ea, eb, gemm.bits, c)
     scratch, library = make_scratch(trial, pool.threads), load_library()
     best = dict.fromkeys(candidates, float("inf"))
     for _ in range(TRIALS):
@@ -237,4 +243,7 @@ def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
     return min(best, key=lambda kernel: best[kernel])
 
 
-__all__ = ["GemmStruct", "choose_kernel", "exact_matmul", "get_sound_kernels", "make_scratch", "verify_gemm_kernel"]
+__all__ = [
+    "GemmStruct", "choose_kernel", "exact_matmul", "get_sound_kernels", "make_gemm", "make_scratch",
+    "verify_gemm_kernel",
+]  # fmt: skip
