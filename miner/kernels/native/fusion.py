@@ -89,6 +89,8 @@ class Root:
     """(kind, name) of an input of the graph."""
     constant: Array | None = None
     """Elements of a folded constant."""
+    node: int = -1
+    """The node that needs it, where it is no node's value itself."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ class _Lowering:
         self.folded: dict[int, Array] = {}
         self.anchor: int | None = None
         self.taken: set[int] = set()
+        self.node = -1
         self.next_root = len(graph.nodes)
         self.uses: list[list[int]] = [[] for _ in graph.nodes]
         for index, node in enumerate(graph.nodes):
@@ -238,7 +241,7 @@ class _Lowering:
     def run(self) -> Lowered:
         outputs: dict[tuple[str, str], View] = {}
         for index in order_nodes(self.nodes):
-            node = self.nodes[index]
+            node, self.node = self.nodes[index], index
             if node.op == "output":
                 key = (str(node.attrs["kind"]), str(node.attrs["name"]))
                 outputs[key] = self._own_copy(node.inputs[0], key)
@@ -279,7 +282,7 @@ class _Lowering:
 
     def _new_root(self, dtype: str, numel: int) -> int:
         self.next_root += 1
-        self._add_root(Root(self.next_root, dtype, numel), -1)
+        self._add_root(Root(self.next_root, dtype, numel, node=self.node), -1)
         return self.next_root
 
     # constants

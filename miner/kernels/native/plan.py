@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from consensus.graph import Graph
-from miner.kernels.native.codegen import BYTES, Argument, Kernel, generate
+from miner.kernels.native.codegen import generate
 from miner.kernels.native.fusion import Gemm, Lowered, fuse_epilogues, lower
+from miner.kernels.native.writer import BYTES, Argument, Kernel
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
@@ -44,7 +45,7 @@ class Operation:
         return found + ([a.root for a in self.epilogue.arguments] if self.epilogue is not None else [])
 
     def failures(self) -> list[tuple[int, str]]:
-        """What each failure code means; only one of the kernels of an operation can fail."""
+        """What each failure code means, as (root, what); only one of the kernels of an operation can fail."""
         return [f for k in (self.kernel, self.epilogue) if k is not None for f in k.failures]
 
     def writes(self) -> list[int]:
@@ -74,13 +75,13 @@ class Plan:
     scratch_bytes: int
     """For one thread."""
     failures: list[list[tuple[int, str]]]
-    """For each operation: its failure codes, as (root, what); a root under the number of nodes is that node."""
+    """For each operation: its failure codes, as (node, what)."""
     element_bytes: dict[int, int]
     """Root to the bytes of an element."""
     root_bytes: dict[int, int]
     """Root to the bytes of its buffer."""
     index_bounds: dict[int, int]
-    """Root of a gather or scatter to the size that its indices must stay below."""
+    """Node of a gather or scatter to the size that its indices must stay below."""
 
 
 def make_plan(graph: Graph, checked: bool = True) -> Plan:
@@ -95,15 +96,22 @@ def make_plan(graph: Graph, checked: bool = True) -> Plan:
             if kernel is not None:
                 names.setdefault(kernel.source, f"aipow_k{len(names)}")
     places, inputs, outputs, sizes, constants = _place(operations, lowered)
+    members = [m for g in lowered.groups for m in g.members]
     scratch = max((k.scratch for op in operations for k in (op.kernel, op.epilogue) if k is not None), default=0)
     return Plan(
         operations, {name: text.replace("AIPOW_NAME", name) for text, name in names.items()}, names, places, inputs,
         outputs, constants, sizes[0], sizes[1], _align(scratch),
-        [op.failures() for op in operations],
+        [[(_node_of(lowered, root), what) for root, what in op.failures()] for op in operations],
         {root.id: BYTES[root.dtype] for root in lowered.roots.values()},
         {root.id: _bytes(lowered, root.id) for root in lowered.roots.values()},
-        {m.root: int(str(m.attrs["rows"])) for g in lowered.groups for m in g.members if "rows" in m.attrs},
+        {_node_of(lowered, m.root): int(str(m.attrs["rows"])) for m in members if "rows" in m.attrs},
     )  # fmt: skip
+
+
+def _node_of(lowered: Lowered, root: int) -> int:
+    """The node whose value a root is, or which needs it."""
+    found = lowered.roots[root].node
+    return root if found < 0 else found
 
 
 def _prune(lowered: Lowered) -> frozenset[int]:

@@ -97,6 +97,7 @@ class NativeProgram:
         ]
         self._checked = checked
         self._passed: dict[tuple[str, str], Array] = {}
+        self._ops_of_nodes = [node.op for node in graph.nodes]
         self._owners: list[Array] = []
         self._constants = _aligned(len(self.plan.constants))
         self._constants[:] = np.frombuffer(self.plan.constants, dtype=np.uint8)
@@ -169,9 +170,10 @@ class NativeProgram:
         del held
         if failed >= 0:
             node, what = self.plan.failures[failed][self._error.value - 1]
+            where = f"node {node} ({self._ops_of_nodes[node]})"
             if what == "index":
-                raise IndexOutOfRange(f"node {node}", self.plan.index_bounds[node])
-            raise NonFiniteState(f"node {node}")
+                raise IndexOutOfRange(where, self.plan.index_bounds[node])
+            raise NonFiniteState(where)
         results = {}
         for output in self._outputs:
             if output.block >= FIRST_INPUT:
