@@ -20,7 +20,7 @@ KERNELS = load_library().gemm_kernels()
 POST = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
-USABLE = [kernel for kernel in range(len(KERNELS)) if load_library().is_kernel_kernel]
+USABLE = [kernel for kernel in range(len(KERNELS)) if load_library().is_kernel_usable(kernel)]
 each_kernel = pytest.mark.parametrize("kernel", USABLE, ids=lambda kernel: KERNELS[kernel])
 
 
