@@ -15,8 +15,8 @@ import numpy.typing as npt
 from consensus.arbiter.compute import check_node, compute_place
 from consensus.arbiter.geometry import tile_region
 from consensus.arbiter.opening import Opened, Opening, compute_claim_hash
-from consensus.arbiter.operands import Operands, UnitEnds, write_tile
-from consensus.arbiter.statement import Input, Operand, Outcome, Place, Source, Statement
+from consensus.arbiter.operands import Operands, UnitEnds, write, write_tile
+from consensus.arbiter.statement import Element, Input, Operand, Outcome, Place, Source, Statement, Tile
 from consensus.commit.hashing import Hash32
 from consensus.commit.merkle import compute_proof_of_hashes, compute_root_of_hashes
 from consensus.commit.tensor import TensorForm, compute_form, compute_tensor_root_of_hashes, compute_tile_hashes
@@ -49,10 +49,16 @@ class _Recorder:
 
 
 class Evaluation:
-    """A node with the whole tensors that it reads. Raises `BadNode`."""
+    """A node with the whole tensors that it reads. Raises `BadNode`.
 
-    def __init__(self, node: Node, inputs: Sequence[Array], compute: Compute = compute_place) -> None:
+    With its ``output``, tiles and elements are read off that, so that only the partials of what is asked are computed.
+    """
+
+    def __init__(
+        self, node: Node, inputs: Sequence[Array], compute: Compute = compute_place, output: Array | None = None
+    ) -> None:
         self.node = node
+        self.output = None if output is None else np.asarray(output, order="C")
         self.inputs = [np.asarray(array, order="C") for array in inputs]
         self.forms = tuple(compute_form(array) for array in self.inputs)
         check_node(node, self.forms)
@@ -111,6 +117,10 @@ class Evaluation:
         return self._value(source)
 
     def _value(self, place: Place) -> bytes:
+        if self.output is not None and isinstance(place, Tile):
+            return read_tile(self.output, compute_form(self.output), place.tile)
+        if self.output is not None and isinstance(place, Element):
+            return write(self.output.reshape(-1)[place.element : place.element + 1])
         if place not in self._known:
             self._known[place] = self._compute(self.state(place), self)
         return self._known[place]

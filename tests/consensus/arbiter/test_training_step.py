@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from consensus.arbiter import arbitrate
-from consensus.arbiter.evaluate import read_tile
+from consensus.arbiter.evaluate import Evaluation, read_tile
 from consensus.arbiter.statement import Tile
 from consensus.commit.hashing import Hash32
 from consensus.graph import Graph
@@ -51,6 +51,10 @@ def test_every_node_of_a_training_step(values: list[Array]) -> None:
         for place in question.path(tile, last=True):
             outcome = arbitrate(question.agree(place), question.open(place))
             assert outcome == question.evaluation.value(place)
+        holder = Evaluation(question.node, question.evaluation.inputs, output=values[index])
+        for place in question.path(tile, last=True):
+            assert holder.operands(place) == question.evaluation.operands(place)
+            assert holder.value(place) == question.evaluation.value(place)
         assert question.evaluation.value(Tile(tile)) == read_tile(values[index], question.form, tile)
         count += 1
     assert count == len(GRAPH.nodes) - sum(node.op == "input" for node in GRAPH.nodes) > 100
