@@ -26,15 +26,7 @@ from consensus.arbiter.operands import (
     write_tile,
 )
 from consensus.arbiter.reductions import QUANTITIES, compute_partial, compute_top
-from consensus.arbiter.statement import (
-    Check,
-    Element,
-    Operand,
-    Outcome,
-    Partial,
-    Statement,
-    Tile,
-)
+from consensus.arbiter.statement import Check, Element, Operand, Outcome, Partial, Statement, Tile
 from consensus.arbiter.tiles import TILE_OPS, compute_tile
 from consensus.commit.tensor import TILE_SIDE, TensorForm
 from consensus.exact.errors import ExactError
