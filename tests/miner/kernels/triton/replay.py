@@ -53,12 +53,33 @@ def make_graph(node: Node, operands: Sequence[Array], turned: bool) -> tuple[Gra
     return builder.finish(), inputs
 
 
+def make_output_graph(node: Node, value: Array) -> tuple[Graph, dict[tuple[str, str], Array]]:
+    """A legal graph with an output of the node's kind and name that is given ``value``."""
+    builder = GraphBuilder()
+    kind, name = str(node.attrs["kind"]), str(node.attrs["name"])
+    inputs = {("batch", "x"): value}
+    x, one = builder.input("batch", "x", DTYPES[value.dtype.name], value.shape), builder.f32(1.0)
+    builder.output(kind, name, x)
+    if kind in ("state", "grad_norm"):
+        state = name if kind == "state" else "w"
+        inputs[("state", state)] = np.zeros_like(value)
+        w = builder.input("state", state, DTYPES[value.dtype.name], value.shape)
+        for other, result in (("state", w), ("loss", one), ("grad_norm", one)):
+            if other != kind:
+                builder.output(other, state if other == "state" else other, result)
+    return builder.finish(), inputs
+
+
 def replay(case: Case, turned: bool) -> str | None:
     """What is wrong with a case, or None."""
     node, operands = parse_node(case), [parse(i) for i in case["inputs"]]
-    graph, inputs = make_graph(node, operands, turned)
     try:
-        found = with_one_nan(Unchecked(graph).run(inputs)[("result", "y")])
+        if node.op == "output":
+            graph, inputs = make_output_graph(node, operands[0])
+            found = TritonProgram(graph).run(inputs)[(str(node.attrs["kind"]), str(node.attrs["name"]))]
+        else:
+            graph, inputs = make_graph(node, operands, turned)
+            found = with_one_nan(Unchecked(graph).run(inputs)[("result", "y")])
     except errors.ExactError as error:
         return None if case.get("error") == type(error).__name__ else f"raised {error!r}"
     if "error" in case:

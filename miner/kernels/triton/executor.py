@@ -1,0 +1,64 @@
+"""The executor on a GPU: as `miner.kernels.Executor`, with a state that stays on the device until somebody reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from consensus.graph import Graph, TensorSpec
+from consensus.graph.ops import NUMPY_DTYPES
+
+from miner.kernels.errors import WrongInput, WrongPurpose
+from miner.kernels.triton.program import DeviceState, Key, TritonProgram
+from miner.kernels.triton.selftest import verify_triton
+
+Array = npt.NDArray[Any]
+
+
+class TritonExecutor:
+    """Executes one graph of a training step. Same bytes as any other backend."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Plan the graph; kernels are compiled in the first step.
+
+        Raises `SelfTestFailed` when this device's kernels give other bytes, `WrongPurpose` for another graph.
+        """
+        self.graph = graph
+        self.signature = graph.signature()
+        if self.signature.purpose != "train":
+            raise WrongPurpose("train", self.signature.purpose)
+        verify_triton()
+        self._program = TritonProgram(graph)
+
+    def step(
+        self, state: Mapping[str, Array], batch: Mapping[str, Array], seed: tuple[int, int] | None = None, step: int = 0
+    ) -> tuple[DeviceState, np.float32, np.float32]:
+        """New state, loss and gradient norm.
+
+        The state maps names to arrays, which are brought to the host when first asked for; it stays valid and unchanged
+        for as long as it is held. Given back as the next step's state, nothing is copied. Raises `WrongInput`,
+        `NonFiniteState`, `IndexOutOfRange`; what was given is never changed.
+        """
+        if not isinstance(state, DeviceState):
+            _check("state", self.signature.state, state)
+        _check("batch", self.signature.batch, batch)
+        inputs: dict[Key, Array] = {("batch", name): array for name, array in batch.items()}
+        if self.signature.needs_seed:
+            if seed is None:
+                raise WrongInput("seed", "seed", "this graph draws random numbers and needs the unit's seed")
+            inputs[("seed", "seed")] = np.array(seed, dtype=np.uint32)
+        inputs[("step", "step")] = np.array(step, dtype=np.int64)
+        new, results = self._program.advance(state, inputs)
+        return new, np.float32(results[("loss", "loss")]), np.float32(results[("grad_norm", "grad_norm")])
+
+
+def _check(kind: str, specs: Mapping[str, TensorSpec], given: Mapping[str, Array]) -> None:
+    if wrong := sorted(set(given) ^ set(specs)):
+        problem = f"the graph has no such input; it has {', '.join(specs)}" if wrong[0] in given else "is missing"
+        raise WrongInput(kind, wrong[0], problem)
+    for name, spec in specs.items():
+        tensor = given[name]
+        if tensor.dtype != NUMPY_DTYPES[spec.dtype] or tensor.shape != spec.shape:
+            raise WrongInput(kind, name, f"is {tensor.dtype}{tensor.shape}, the graph wants {spec.dtype}{spec.shape}")

@@ -1,0 +1,36 @@
+"""The Triton backend's tests, in Triton's interpreter everywhere and on the GPU where there is one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from miner.kernels.triton import is_available
+
+FILE = Path(__file__).with_name("device_tests.py")
+ROOT = Path(__file__).parents[4]
+
+
+def run_device_tests(**environment: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-c", os.devnull, f"--rootdir={ROOT}", str(FILE)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_in_the_interpreter() -> None:
+    run_device_tests(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+
+
+@pytest.mark.skipif(not is_available(), reason="there is no GPU here")
+def test_on_the_gpu() -> None:
+    run_device_tests()
+
+
+def test_importing_the_package_imports_neither_triton_nor_torch() -> None:
+    code = "import sys, miner.kernels.triton; print('torch' in sys.modules, 'triton' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "False False"
