@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from consensus.graph import Graph
@@ -13,8 +12,8 @@ from miner.bench.errors import UnknownWorkload
 from miner.models import MODELS, build_task_graph, initial_state, load_dataset
 from miner.models.benchmarks import BENCHMARKS, BenchmarkModel, build_benchmark
 from miner.models.evaluation import get_loss, load_module
-from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX, SCALAR_PREFIX
 from miner.trace.optimisers import AdamW, Optimiser, Sgd
+from miner.trace.state import initial_state as initial_state_of
 from miner.trace.trace import trace_step
 
 Array = npt.NDArray[Any]
@@ -46,18 +45,7 @@ def trace_workload(model: BenchmarkModel) -> Graph:
 
 def compute_first_state(model: BenchmarkModel, graph: Graph) -> dict[str, Array]:
     """The state that the graph reads first: the module's own weights and buffers, the optimiser's first values."""
-    tensors = {PARAMETER_PREFIX + n: p for n, p in model.module.named_parameters()}
-    tensors |= {BUFFER_PREFIX + n: b for n, b in model.module.named_buffers()}
-    first = {SCALAR_PREFIX + n: value for n, value in model.optimiser.scalars().items()}
-    slots = model.optimiser.slots()
-    state = {}
-    for name, spec in graph.signature().state.items():
-        if name in tensors:
-            state[name] = tensors[name].detach().numpy().copy()
-        else:
-            value = first[name] if name in first else slots[name.partition("/")[0]]
-            state[name] = np.full(spec.shape, value, dtype=np.float32)
-    return state
+    return initial_state_of(model.module, model.optimiser, graph.signature().state)
 
 
 def make_batch(model: BenchmarkModel) -> dict[str, Array]:
@@ -78,6 +66,7 @@ def make_optimiser(optimiser: Optimiser, parameters: Any, is_fused: bool = False
         )
     if isinstance(optimiser, Sgd):
         return torch.optim.SGD(
-            parameters, optimiser.learning_rate, optimiser.momentum, weight_decay=optimiser.weight_decay, **fused
-        )
+            parameters, optimiser.learning_rate, optimiser.momentum, weight_decay=optimiser.weight_decay,
+            nesterov=optimiser.nesterov, **fused,
+        )  # fmt: skip
     raise TypeError(f"PyTorch has no {type(optimiser).__name__}")

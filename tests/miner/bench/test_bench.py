@@ -22,7 +22,8 @@ from miner.bench.table import COLUMNS, format_head, format_row
 from miner.bench.worker import trace
 from miner.bench.workload import SEED, compute_first_state, load_workload, make_optimiser, trace_workload
 from miner.models import initial_state
-from miner.trace.optimisers import AdamW, Sgd
+from miner.trace.optimisers import AdamW, Lion, Sgd
+from miner.trace.state import from_torch
 
 TINY = "digits-mlp-tiny"
 
@@ -66,14 +67,16 @@ def test_both_sides_do_the_same_step(name: str, tmp_path: Path) -> None:
         assert losses[0] == pytest.approx(losses[1], rel=tolerance)
 
 
-def test_optimisers_have_the_numbers_of_the_graphs() -> None:
-    weights = [torch.nn.Parameter(torch.zeros(2))]
-    adamw = make_optimiser(AdamW(0.1, 0.8, 0.95, 1e-6, 0.3), weights).param_groups[0]
-    assert (adamw["lr"], adamw["betas"], adamw["eps"], adamw["weight_decay"]) == (0.1, (0.8, 0.95), 1e-6, 0.3)
-    sgd = make_optimiser(Sgd(0.2, 0.7, 0.01), weights, is_fused=True).param_groups[0]
-    assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"], sgd["fused"]) == (0.2, 0.7, 0.01, True)
-    with pytest.raises(TypeError, match="no str"):
-        make_optimiser("lion", weights)  # type: ignore[arg-type]
+def test_optimisers_are_those_of_the_graphs() -> None:
+    """What the tracer reads off PyTorch's optimiser is what it was made of."""
+    module = torch.nn.Linear(2, 2)
+    for optimiser in (AdamW(0.1, 0.8, 0.95, 1e-6, 0.3), Sgd(0.2, 0.7, 0.01, nesterov=True), Sgd(0.3)):
+        for is_fused in (False, True):
+            found = from_torch(make_optimiser(optimiser, module.parameters(), is_fused), module)
+            assert found.optimiser == optimiser
+    assert make_optimiser(Sgd(0.3), module.parameters(), is_fused=True).param_groups[0]["fused"]
+    with pytest.raises(TypeError, match="no Lion"):
+        make_optimiser(Lion(1e-4), module.parameters())
 
 
 def test_memory_watch_sees_the_peak_of_what_came_after_it() -> None:
