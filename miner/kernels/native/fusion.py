@@ -451,14 +451,18 @@ class _Lowering:
                 return None
             form, accesses = "row", [a.repeat(group.inner) for a in accesses]
         points = group.points | compute_points([(width, 1)] if width and width > 1 else [])
-        for access in accesses if member.op != "uniform" else []:
+        for place, access in enumerate(accesses if member.op != "uniform" else []):
             made = group.made.get(access.root)
             if made is None:
                 if self.owner[access.root] >= group.index:
                     return None
                 points |= compute_points(access.factors)
+            elif member.op == "take" and place == 0:  # the table is read at any element
+                return None
             elif made.form == "vector":
-                if not access.is_identity() or made.out is not None or (form == "row" and member.op != "pick"):
+                if not access.is_identity() or made.out is not None or form == "row":
+                    return None
+                if member.op == "pick" and place == 1:  # the index is read once a row
                     return None
             elif width is None or not access.is_row_broadcast(width):
                 return None

@@ -40,6 +40,7 @@ class RowKernel(Writer):
         self.kept: dict[int, tuple[str, int]] = {}
         self.scratch = 0
         self.checks: list[Member] = []
+        self.row_lines: list[str] = []
         self._compute_stages()
 
     # stages
@@ -150,7 +151,7 @@ class RowKernel(Writer):
         indent = "    " * (2 + depth)
         body: list[str] = []
         state: list[str] = []
-        self.loaded = {}
+        self.loaded, self.row_lines = {}, []
         for member in self.group.members:
             if member.form == "vector" and self.stage[member.root] == stage:
                 self._vector(member, body, indent)
@@ -163,15 +164,14 @@ class RowKernel(Writer):
         low, high = ("j0", "j1") if self.group.post_of is not None else ("0", str(sizes[-1]))
         if self.is_flat:
             low, high = "begin", "end"
-        return [*state, *nest([*loops, ("i", low, high)], body)]
+        return [*state, *self.row_lines, *nest([*loops, ("i", low, high)], body)]
 
     def _vector(self, member: Member, body: list[str], indent: str) -> None:
         if member.op == "uniform":
             outer = "" if self.is_flat or not self.outer else f"r * {self.inner} + "
             value = self.random(member, f"{outer}{self.place(self.weights)}")
         elif member.op == "take":
-            index = self.operand(member.inputs[1], body, indent)
-            value = self.taken(member, index, body, indent)
+            value = self._take(member, body, indent)
         else:
             value = self.expression(member, [self.operand(a, body, indent) for a in member.inputs])
         name = self.names[member.root]
@@ -186,6 +186,15 @@ class RowKernel(Writer):
             body.append(f"{indent}{self.pointer(member.out, True)}[{place}] = {name};")
         elif member.root in self.stored or member.root in self.kept:
             body.append(f"{indent}{self.kept_place(member)} = {name};")
+
+    def _take(self, member: Member, body: list[str], indent: str) -> str:
+        """An element of a table; an index that is the same for a whole row is checked once a row."""
+        index = member.inputs[1]
+        made = self.group.made.get(index.root)
+        once = made.form != "vector" if made is not None else not self.is_flat and not any(self.strides(index)[1])
+        if once:
+            return self.taken(member, self.row_operand(index), self.row_lines, "        ")
+        return self.taken(member, self.operand(index, body, indent), body, indent)
 
     def _finish_checks(self) -> list[str]:
         """Fails when an output's elements were not all finite."""

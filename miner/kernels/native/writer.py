@@ -201,11 +201,12 @@ class Writer:
         return f"aipow_uniform({seed}[0], {seed}[1], {stream}u, (uint32_t){step}[0], {index})"
 
     def taken(self, member: Member, index: str, lines: list[str], indent: str) -> str:
-        """An element of a table: row ``index`` of it, else a failure and row 0."""
+        """An element of a table: row ``index`` of it, else a failure and row 0; ``lines`` get the check."""
         rows, stride = member.attrs["rows"], member.attrs["stride"]
         name = f"n{self.names[member.root]}"
         lines.append(f"{indent}int64_t {name} = {index};")
         lines.append(f"{indent}if ((uint64_t){name} >= {rows}u) {{ {name} = 0; {self.fail(member, 'index')} }}")
+        lines.append(f"{indent}AIPOW_OPAQUE({name});")
         access = member.inputs[0]
         return f"{self.pointer(access)}[{name} * {stride} + {self.place(self.strides(access)[1])}]"
 

@@ -16,6 +16,9 @@
 #define AIPOW_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Hides an index from the optimiser: gcc 12 makes wrong vectors of some loads at computed places (see docs/log.md). */
+#define AIPOW_OPAQUE(n) __asm__("" : "+r"(n))
+
 AIPOW_INLINE float aipow_f32(uint32_t bits) {
     float value;
     memcpy(&value, &bits, 4);
