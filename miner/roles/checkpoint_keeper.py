@@ -8,6 +8,7 @@ a restart changes nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from consensus.commit.hashing import Hash32
@@ -16,8 +17,11 @@ from pallets_abi import verification
 
 from miner.roles.context import RoleContext
 from miner.roles.taskbook import TaskBook
+from miner.work.errors import JournalError
 from miner.work.journal import load_journal
 from miner.work.unit import compute_label_prefix, forget_unit, list_units
+
+log = logging.getLogger(__name__)
 
 DutyKey = tuple[UnitRef, int]
 """Unit and draw."""
@@ -63,7 +67,11 @@ class CheckpointKeeper:
         """Roots of the states in which drawn segments start; none for a unit that is not in our store."""
         roots = set()
         for label, _ in self._context.store.iterate_records(compute_label_prefix(ref)):
-            journal = load_journal(self._context.store, label)
+            try:
+                journal = load_journal(self._context.store, label)
+            except JournalError as error:
+                log.error("states that verifiers will ask for cannot be made: %s", error)
+                continue
             if journal is not None and len(journal.progress.records) >= max(duty.segments, default=0):
                 roots |= {journal.get_checkpoint_root(segment) for segment in duty.segments}
         return frozenset(roots)

@@ -49,6 +49,9 @@ CONNECT_SECONDS = 60.0
 SYNC_SECONDS = 60.0
 """How long a daemon with bootnodes waits for blocks before it acts on its own view."""
 
+RECOVERY_NICENESS = 5
+"""Of the worker that makes checkpoints again: verifiers wait for it, so training (10) gives way, the node (0) not."""
+
 POLL_SECONDS = 0.5
 """Between two looks at something that is waited for."""
 
@@ -95,7 +98,7 @@ class Daemon:
         options = self._options
         options.base_path.mkdir(parents=True, exist_ok=True)
         store = stack.enter_context(BlobStore(options.base_path / "blobs", options.store_bytes))
-        maker = CheckpointMaker(store, WorkerPool(1, WorkerOptions(threads=options.threads)))
+        maker = CheckpointMaker(store, WorkerPool(1, WorkerOptions(RECOVERY_NICENESS, options.threads)))
         stack.push_async_callback(_in_time, maker.close)
         server = BlobServer(store, port=options.blob_port, recoverer=maker)
         endpoint = await server.start()

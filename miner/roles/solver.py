@@ -102,13 +102,13 @@ class Solver:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def on_head(self, head: Head) -> None:
-        """Opens drawn segments; now and then forgets units whose windows are closed. Raises ChainClientError."""
+        """Opens drawn segments and has their states made; forgets units that are over. Raises ChainClientError."""
         duties = await self._context.link.query_map(verification.DUTIES)
-        await self._keeper.on_duties(duties)
         for parts, duty in duties:
             key = (int(parts[0]), int(parts[1]))
             if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
                 self._start(self._revealing, key, self._reveal(key, duty))
+        await self._keeper.on_duties(duties)
         if head.number % TIDY_HEADS == 0:
             for ref in await self._keeper.tidy():
                 self._waiting.pop((ref.task, ref.unit), None)

@@ -173,6 +173,7 @@ class CheckpointMaker:
             await self._make(root)
             self.made += 1
             self._failures.pop(root, None)
+            log.info("checkpoint %s is here again after %.1f s", root.hex()[:16], loop.time() - started)
         except (StoreError, WorkError, OSError) as error:
             self._failures[root] = self._failures.get(root, 0) + 1
             log.error("checkpoint %s could not be made again: %s", root.hex(), error)

@@ -27,6 +27,7 @@ from tests.chain.node_process import NodeProcess
 from tests.miner.work.linear import FACTORY, make_inputs, make_job, make_store
 
 OPTIONS = WorkerOptions(niceness=1, factory=FACTORY)
+PATIENCE = 40  # slots, of 1 s: blocks come late on a machine that runs other tests
 HASHES = [f"0x{number:064x}" for number in range(1, 4)]
 
 
@@ -80,15 +81,16 @@ async def test_units_that_are_not_ours_any_more_are_forgotten(tmp_path: Path) ->
         alice, bob = (ChainLink(node.url, Wallet.from_uri(f"//{name}")) for name in ("Alice", "Bob"))
         for link in (alice, bob):
             await link.connect(20)
-        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, (await bob.query(stakes.PARAMS)).min_solver_bond))
+        bond = (await bob.query(stakes.PARAMS)).min_solver_bond
+        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond), PATIENCE)
         floor = (await alice.query(tasks.PARAMS)).floor_price
         spec = tasks.TaskSpec(
             spec_hash=HASHES[0], graph_root=HASHES[1], initial_state_root=HASHES[2], shards=2, rounds=1,
             segments_per_unit=4, steps_per_segment=5, macs_per_step=10**6, price=80 * floor, deadline_blocks=1000,
             endpoint=b"http://127.0.0.1:1",
         )  # fmt: skip
-        await alice.submit(tasks.PostCall(spec))
-        await bob.submit(tasks.ClaimCall(0, 0))
+        await alice.submit(tasks.PostCall(spec), PATIENCE)
+        await bob.submit(tasks.ClaimCall(0, 0), PATIENCE)
         with make_store(tmp_path) as store:
             pinned = make_job(store, make_inputs())
             for ref in (UnitRef(0, 0, 0), UnitRef(0, 0, 7), UnitRef(0, 1, 0), UnitRef(5, 0, 0)):
