@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import isqrt, prod
 from typing import Any
 
 import numpy as np
@@ -115,14 +115,12 @@ class _Case:
         return rescale(sums, self.ea[..., :, None] + self.eb[..., None, :] - 2 * self.bits)
 
 
-def _grids(shape: tuple[int, ...], bits: int, pattern: str, seed: int, flip: bool) -> Array:
-    """Integers of a pattern; ``flip`` lays them out with the last axis strided."""
+def _grids(shape: tuple[int, ...], bits: int, pattern: str | int, seed: int, flip: bool) -> Array:
+    """Integers of a pattern, or all the same; ``flip`` lays them out with the last axis strided."""
     limit = 2**bits
     random = np.random.default_rng(seed)
-    if pattern == "plus":
-        values = np.full(shape, limit)
-    elif pattern == "minus":
-        values = np.full(shape, -limit)
+    if isinstance(pattern, int):
+        values = np.full(shape, pattern)
     elif pattern == "waves":  # long stretches of one sign: every sum of pairs climbs as high as it can, then falls
         values = np.broadcast_to(np.where(np.arange(shape[-1]) // 150 % 2, -limit, limit), shape).copy()
     else:
@@ -137,8 +135,8 @@ def _lay_out(values: Array, flip: bool) -> Array:
 
 def _cases() -> Iterator[_Case]:
     def make(
-        name: str, batch: int, m: int, n: int, k: int, bits: int, patterns: tuple[str, str], flips: tuple[bool, bool],
-        exponents: tuple[int, int] = (-20, 20),
+        name: str, batch: int, m: int, n: int, k: int, bits: int, patterns: tuple[str | int, str | int],
+        flips: tuple[bool, bool], exponents: tuple[int, int] = (-20, 20),
     ) -> _Case:  # fmt: skip
         random = np.random.default_rng(k)
         qa = _grids((batch, m, k), bits, patterns[0], 1, flips[0])
@@ -151,16 +149,21 @@ def _cases() -> Iterator[_Case]:
         for m, n, k in ((1, 1, 1), (1, 70, 2), (13, 1, 64), (7, 17, 63), (29, 35, 129), (50, 130, 256)):
             yield make(f"{m}x{n}x{k} {flips}", 2, m, n, k, 12, ("random", "random"), flips)
     for bits in (1, 2, 8, 11, 12, 13, 14):
-        for left in ("plus", "minus", "waves"):
-            for right in ("plus", "minus"):
+        for left in (2**bits, -(2**bits), "waves"):
+            for right in (2**bits, -(2**bits)):
                 yield make(f"{left}, {right} at {bits} bits", 1, 13, 33, 1030, bits, (left, right), layouts[bits % 4])
         yield make(f"random at {bits} bits", 1, 20, 40, 777, bits, ("random", "random"), layouts[(bits + 1) % 4])
-    yield make("long", 1, 2, 3, 2**17 + 3, 14, ("plus", "minus"), (False, False))
+    for k in (600, 1030, 2600):  # sums on both sides of 2^31
+        for more in (-20, -9, -6, -3, 0, 3, 300):
+            value = isqrt(2**31 // k) + more
+            yield make(f"{value} x {k}", 1, 13, 17, k, 12, (value, value), layouts[more % 4])
+            yield make(f"{value} x {-k}", 1, 13, 17, k, 12, (value, -value), layouts[more % 4])
+    yield make("long", 1, 2, 3, 2**17 + 3, 14, (2**14, -(2**14)), (False, False))
     for low, high in ((-96, -40), (-76, -60), (-70, -50), (60, 128), (-96, 128)):
         for bits in (2, 12, 14):
             name, patterns = f"exponents {low} to {high}", ("random", "random")
             yield make(name, 1, 24, 48, 40, bits, patterns, (False, False), (low, high))
-    yield make("negative to zero", 1, 6, 16, 4, 12, ("plus", "minus"), (False, False), (-96, -96))
+    yield make("negative to zero", 1, 6, 16, 4, 12, (2**12, -(2**12)), (False, False), (-96, -96))
     zero = make("zeros", 1, 12, 32, 64, 12, ("random", "random"), (False, False))
     zero.qb[:, 32:] = -zero.qb[:, :32]
     zero.qa[:, :, 32:] = zero.qa[:, :, :32]

@@ -21,7 +21,7 @@ from miner.kernels.errors import KernelError
 from miner.kernels.native.compiler import compile_library
 
 C_FOLDER = Path(__file__).parent / "c"
-HEADERS = ("exact.h", "pool.h", "gemm.h", "gemm_tile.h", "gemm_x86_tile.h", "runtime.h")
+HEADERS = ("exact.h", "pool.h", "gemm.h", "gemm_tile.h", "gemm_x86_tile.h", "gemm_x86_pack.h", "runtime.h")
 SOURCES = ("pool.c", "gemm.c", "gemm_avx2.c", "gemm_avx512.c", "gemm_neon.c", "runtime.c")
 MAX_THREADS = 1024
 """Most threads of a pool."""
@@ -109,7 +109,12 @@ def load_library() -> Library:
 
     Raises `CompilerMissing`, `CompilationFailed`, `CacheUnusable`.
     """
-    return Library(compile_library({name: (C_FOLDER / name).read_text() for name in (*HEADERS, *SOURCES)}))
+    return Library(compile_library(read_sources()))
 
 
-__all__ = ["Library", "Pool", "PoolNotMade", "load_library"]
+def read_sources() -> dict[str, str]:
+    """The library's files, name to text."""
+    return {name: (C_FOLDER / name).read_text() for name in (*HEADERS, *SOURCES)}
+
+
+__all__ = ["Library", "Pool", "PoolNotMade", "load_library", "read_sources"]

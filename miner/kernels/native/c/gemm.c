@@ -64,6 +64,8 @@ typedef struct {
     int64_t block_a, block_b;    /* panels of a block */
     int64_t a_bytes, b_bytes;    /* of a panel */
     int64_t sums_bytes;          /* of a block's sums between two steps */
+    int64_t norms;               /* of a panel: of each step, and of all; none when no sum can overflow */
+    int64_t norms_bytes;         /* of a part's panels */
     int is_item_each;            /* small items: each thread packs and computes whole items on its own */
     int64_t thread_bytes, shared_bytes;
 } cut;
@@ -81,7 +83,9 @@ static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int th
     s.b_part = min(s.b_panels, max(1, PART_BYTES / s.b_bytes));
     s.block_a = BLOCK_ROWS / rows;
     s.block_b = max(1, min(BLOCK_COLUMNS, BLOCK_BYTES / (s.step_pairs * 4)) / columns);
-    int64_t packed = s.b_part * s.b_bytes + (s.is_a_direct ? 0 : s.a_part * s.a_bytes);
+    if (kernel->compute_row_norm && s.pairs > safe_pairs(g->bits)) s.norms = divide_up(s.pairs, s.step_pairs) + 1;
+    s.norms_bytes = round_up((s.a_part + s.b_part) * s.norms * 4, ALIGNMENT);
+    int64_t packed = s.b_part * s.b_bytes + (s.is_a_direct ? 0 : s.a_part * s.a_bytes) + s.norms_bytes;
     int is_whole = s.a_part == s.a_panels && s.b_part == s.b_panels;
     s.is_item_each = is_whole && g->batch >= 2 * threads && packed <= PART_BYTES / 4;
     if (threads > 1 && !s.is_item_each) { /* enough blocks for all threads */
@@ -102,32 +106,71 @@ typedef struct {
     int64_t batch;
     int64_t a_first, a_count, b_first, b_count;
     char *a_packed, *b_packed;
+    float *a_norms, *b_norms;
     char *thread_scratch;
     int is_b_packed;
 } part;
 
-static void pack_unit(const part *w, int64_t unit) {
-    const aipow_gemm *g = w->g;
-    const aipow_tile_kernel *kernel = w->s->kernel;
-    int64_t a_count = w->s->is_a_direct ? 0 : w->a_count;
-    if (unit < a_count) {
-        int64_t first = (w->a_first + unit) * kernel->rows;
-        kernel->pack_rows((int32_t *)(w->a_packed + unit * w->s->a_bytes), g->a + w->batch * g->a_batch + first * g->a_row,
-                          g->a_row, g->a_k, min(kernel->rows, g->m - first), g->k);
-    } else {
-        unit -= a_count;
-        int64_t first = (w->b_first + unit) * kernel->columns;
-        kernel->pack_columns((int32_t *)(w->b_packed + unit * w->s->b_bytes),
-                             g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
-                             min(kernel->columns, g->n - first), g->k);
+/* The norms of `rows` direct rows (panel null), or of a packed panel. */
+static void fill_norms(const cut *s, float *norms, const int16_t *direct, int64_t row, int64_t rows, const int32_t *panel,
+                       int width, float (*compute)(const int32_t *panel, int64_t pairs)) {
+    float *total = norms + s->norms - 1;
+    *total = 0;
+    for (int64_t first = 0; first < s->pairs; first += s->step_pairs, norms++) {
+        const int64_t pairs = min(s->step_pairs, s->pairs - first);
+        *norms = 0;
+        if (panel) *norms = compute(panel + first * width, pairs);
+        for (int64_t i = 0; !panel && i < rows; i++) {
+            float norm = s->kernel->compute_row_norm(direct + i * row + 2 * first, pairs);
+            if (norm > *norms) *norms = norm;
+        }
+        *total += *norms;
     }
 }
 
-static int64_t pack_units(const part *w) { return (w->s->is_a_direct ? 0 : w->a_count) + (w->is_b_packed ? 0 : w->b_count); }
+/* Packs a panel of a, unless it is read where it lies. */
+static void prepare_rows(const part *w, int64_t unit) {
+    const aipow_gemm *g = w->g;
+    const aipow_tile_kernel *kernel = w->s->kernel;
+    const int64_t first = (w->a_first + unit) * kernel->rows, count = min(kernel->rows, g->m - first);
+    const int16_t *from = g->a + w->batch * g->a_batch + first * g->a_row;
+    int32_t *panel = w->s->is_a_direct ? NULL : (int32_t *)(w->a_packed + unit * w->s->a_bytes);
+    if (panel) kernel->pack_rows(panel, from, g->a_row, g->a_k, count, g->k);
+    if (w->s->norms)
+        fill_norms(w->s, w->a_norms + unit * w->s->norms, from, g->a_row, count, panel, kernel->rows, kernel->compute_rows_norm);
+}
 
-static void pack_units_of(void *context, int64_t begin, int64_t end, int thread) {
+static void prepare_columns(const part *w, int64_t unit) {
+    const aipow_gemm *g = w->g;
+    const aipow_tile_kernel *kernel = w->s->kernel;
+    const int64_t first = (w->b_first + unit) * kernel->columns;
+    int32_t *panel = (int32_t *)(w->b_packed + unit * w->s->b_bytes);
+    kernel->pack_columns(panel, g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
+                         min(kernel->columns, g->n - first), g->k);
+    if (w->s->norms)
+        fill_norms(w->s, w->b_norms + unit * w->s->norms, NULL, 0, 0, panel, kernel->columns, kernel->compute_columns_norm);
+}
+
+static int64_t count_a_units(const part *w) { return w->s->is_a_direct && !w->s->norms ? 0 : w->a_count; }
+
+static int64_t count_units(const part *w) { return count_a_units(w) + (w->is_b_packed ? 0 : w->b_count); }
+
+static void prepare_units(void *context, int64_t begin, int64_t end, int thread) {
+    const part *w = context;
+    const int64_t a_units = count_a_units(w);
     (void)thread;
-    for (int64_t unit = begin; unit < end; unit++) pack_unit(context, unit);
+    for (int64_t unit = begin; unit < end; unit++) {
+        if (unit < a_units) prepare_rows(w, unit);
+        else prepare_columns(w, unit - a_units);
+    }
+}
+
+/* Where the packed panels and norms of a part lie. */
+static void place_part(part *w, char *at) {
+    w->b_packed = at;
+    w->a_packed = w->b_packed + w->s->b_part * w->s->b_bytes;
+    w->a_norms = (float *)(w->a_packed + (w->s->is_a_direct ? 0 : w->s->a_part * w->s->a_bytes));
+    w->b_norms = w->a_norms + w->s->a_part * w->s->norms;
 }
 
 /* The scales of some rows or columns; those past the end are one. */
@@ -185,6 +228,14 @@ static void multiply_tile(const block *work, aipow_tile *t, int64_t i, int64_t j
     for (int64_t r = 0; r < height; r++) memcpy(c + r * g->ldc, aside + r * kernel->columns, (size_t)width * 4);
 }
 
+/* Lets the sums of a tile's step grow as long as their norms allow. */
+static void avoid_moves(const block *work, aipow_tile *t, int64_t a_panel, int64_t b_panel, int64_t step) {
+    const cut *s = work->w->s;
+    const float *a = work->w->a_norms + a_panel * s->norms, *b = work->w->b_norms + b_panel * s->norms;
+    t->has_high = !(a[s->norms - 1] * b[s->norms - 1] < SAFE_NORMS);
+    t->safe_pairs = a[step] * b[step] < SAFE_NORMS ? t->pairs : work->tile.safe_pairs;
+}
+
 /* One panel of a times all of the block's panels of b, over the pairs from `first` on. */
 static void multiply_row(const block *work, int64_t panel, int64_t first) {
     const part *w = work->w;
@@ -211,6 +262,8 @@ static void multiply_row(const block *work, int64_t panel, int64_t first) {
         t.sums = sums ? (int32_t *)sums + 2 * passed * kernel->rows : NULL;
         t.column_scales = work->columns.wide + passed;
         t.column_scales32 = work->columns.narrow + passed;
+        if (s->norms) avoid_moves(work, &t, panel, b_panel, first / s->step_pairs);
+        t.is_normal = work->tile.is_normal && !t.has_high;
         multiply_tile(work, &t, i, (w->b_first + b_panel) * kernel->columns);
     }
     if (!t.is_last || !g->post) return;
@@ -241,7 +294,7 @@ static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char
     fill_scales(&work.columns, g->eb + w->batch * g->eb_batch + j0, min(g->n, j1) - j0, j1 - j0, g->bits);
     work.tile.safe_pairs = safe_pairs(g->bits);
     work.tile.has_high = s->pairs > work.tile.safe_pairs;
-    work.tile.is_normal = !work.tile.has_high && is_normal(&work.rows, &work.columns, g->bits);
+    work.tile.is_normal = is_normal(&work.rows, &work.columns, g->bits);
     if (s->is_a_direct && g->m < i1) {
         const int64_t last = i1 - kernel->rows;
         kernel->pack_rows((int32_t *)work.rest, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
@@ -264,12 +317,11 @@ static int64_t count_blocks(const part *w) {
 static void multiply_items(void *context, int64_t begin, int64_t end, int thread) {
     part w = *(const part *)context;
     char *scratch = w.thread_scratch + thread * w.s->thread_bytes;
-    w.b_packed = scratch + w.s->sums_bytes + (w.s->is_a_direct ? w.s->a_bytes : 0);
-    w.a_packed = w.b_packed + w.s->b_part * w.s->b_bytes;
+    place_part(&w, scratch + w.s->sums_bytes + (w.s->is_a_direct ? w.s->a_bytes : 0));
     w.thread_scratch = scratch;
     for (w.batch = begin; w.batch < end; w.batch++) {
         w.is_b_packed = w.batch > begin && !w.g->b_batch;
-        pack_units_of(&w, 0, pack_units(&w), 0);
+        prepare_units(&w, 0, count_units(&w), 0);
         multiply_blocks(&w, 0, count_blocks(&w), 0);
     }
 }
@@ -281,7 +333,7 @@ static void multiply_parts(part *w, aipow_pool *pool) {
         for (w->b_first = 0; w->b_first < s->b_panels; w->b_first += s->b_part) {
             w->b_count = min(s->b_part, s->b_panels - w->b_first);
             w->is_b_packed = s->b_part == s->b_panels && (w->a_first > 0 || (w->batch > 0 && !w->g->b_batch));
-            aipow_pool_run(pool, pack_units_of, w, pack_units(w), max(1, (16 << 10) / s->b_bytes));
+            aipow_pool_run(pool, prepare_units, w, count_units(w), max(1, (16 << 10) / s->b_bytes));
             aipow_pool_run(pool, multiply_blocks, w, count_blocks(w), 1);
         }
     }
@@ -294,8 +346,7 @@ static void run_tiles(const aipow_gemm *g, const aipow_tile_kernel *kernel, aipo
         aipow_pool_run(pool, multiply_items, &w, g->batch, 1);
         return;
     }
-    w.b_packed = scratch + aipow_pool_threads(pool) * s.thread_bytes;
-    w.a_packed = w.b_packed + s.b_part * s.b_bytes;
+    place_part(&w, scratch + aipow_pool_threads(pool) * s.thread_bytes);
     for (w.batch = 0; w.batch < g->batch; w.batch++) multiply_parts(&w, pool);
 }
 

@@ -2,9 +2,8 @@
 #if defined(__x86_64__)
 
 #include <cpuid.h>
-#include <immintrin.h>
 
-#include "gemm_tile.h"
+#include "gemm_x86_pack.h"
 
 #define ROWS 6
 #define VECTORS 2

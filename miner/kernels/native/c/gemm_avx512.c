@@ -1,9 +1,7 @@
 /* Kernels with 32 vector registers of 512 bits: 12 rows by 32 columns. */
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#include "gemm_tile.h"
+#include "gemm_x86_pack.h"
 
 #define ROWS 12
 #define VECTORS 2

@@ -48,6 +48,10 @@ typedef struct {
     /* Makes a panel of `count` <= rows (or columns) of an operand; the rest is zero. */
     void (*pack_rows)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k);
     void (*pack_columns)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k);
+    /* Or null. The sum of squares of a direct row; the largest of a panel's rows, or columns; within a part in 2^14. */
+    float (*compute_row_norm)(const int16_t *row, int64_t pairs);
+    float (*compute_rows_norm)(const int32_t *panel, int64_t pairs);
+    float (*compute_columns_norm)(const int32_t *panel, int64_t pairs);
 } aipow_tile_kernel;
 
 #if defined(__x86_64__)
@@ -56,7 +60,11 @@ extern const aipow_tile_kernel aipow_kernel_avx2, aipow_kernel_avx_vnni, aipow_k
 extern const aipow_tile_kernel aipow_kernel_neon;
 #endif
 
-static inline int32_t load_pair(const int16_t *at) {
+/* No part of a sum overflows int32, even on top of a low part, when the sums of squares of its row and column have a
+   product below this (Cauchy and Schwarz), which leaves one part in 100 for the rounding of the sums of squares. */
+#define SAFE_NORMS (0.99f * (float)((1LL << 31) - (1 << HIGH_SHIFT)) * (float)((1LL << 31) - (1 << HIGH_SHIFT)))
+
+static inline int32_t load_pair(const void *at) {
     int32_t pair;
     memcpy(&pair, at, 4);
     return pair;

@@ -49,7 +49,8 @@ TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_pairs)(
     }
 }
 
-/* All pairs of the tile, parts above HIGH_SHIFT moved to `high` in time; the rest of the sums is left in `low`. */
+/* All pairs of the tile, parts above HIGH_SHIFT moved to `high` in time; the rest of the sums is left in `low`, unless
+   they are the last and scaling is easy: then the results are stored. */
 TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_all)(const aipow_tile *t, INT *low, INT *high,
                                                                               int is_direct) {
     INT s[ROWS][VECTORS];
@@ -68,6 +69,19 @@ TARGET static inline __attribute__((always_inline)) void JOIN(NAME, _add_all)(co
 #pragma GCC unroll 4
             for (int v = 0; v < VECTORS; v++) MOVE_UP(s[i][v], high[i * VECTORS + v]);
         if (now == rest) break;
+    }
+    if (t->is_last && t->is_normal) {
+        FLOAT columns[VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) columns[v] = LOAD_FLOAT(t->column_scales32 + v * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; i++) {
+            const FLOAT row = SPLAT_FLOAT(t->row_scales32[i]);
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; v++)
+                STORE_FLOAT(t->c + i * t->ldc + v * LANES, MUL_FLOAT(INT_TO_FLOAT(s[i][v]), MUL_FLOAT(row, columns[v])));
+        }
+        return;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
@@ -91,15 +105,7 @@ TARGET static void JOIN(NAME, _multiply)(const aipow_tile *t) {
         for (int i = 0; i < ROWS * VECTORS; i++) high[i] = ZERO;
     if (t->is_direct) JOIN(NAME, _add_direct)(t, low, high);
     else JOIN(NAME, _add_packed)(t, low, high);
-    if (!t->is_last) return;
-    if (t->is_normal) {
-        for (int i = 0; i < ROWS; i++)
-            for (int v = 0; v < VECTORS; v++) {
-                FLOAT scale = MUL_FLOAT(SPLAT_FLOAT(t->row_scales32[i]), LOAD_FLOAT(t->column_scales32 + v * LANES));
-                STORE_FLOAT(t->c + i * t->ldc + v * LANES, MUL_FLOAT(INT_TO_FLOAT(low[i * VECTORS + v]), scale));
-            }
-        return;
-    }
+    if (!t->is_last || t->is_normal) return;
     for (int i = 0; i < ROWS; i++)
         for (int v = 0; v < VECTORS; v++)
             STORE_FLOAT(t->c + i * t->ldc + v * LANES,
@@ -109,12 +115,22 @@ TARGET static void JOIN(NAME, _multiply)(const aipow_tile *t) {
 
 TARGET static void JOIN(NAME, _pack_rows)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride,
                                           int64_t count, int64_t k) {
-    pack_panel(panel, from, stride, k_stride, count, k, ROWS);
+    pack_full_panel(panel, from, stride, k_stride, count, k, ROWS);
 }
 
 TARGET static void JOIN(NAME, _pack_columns)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride,
                                              int64_t count, int64_t k) {
-    pack_panel(panel, from, stride, k_stride, count, k, VECTORS * LANES);
+    pack_full_panel(panel, from, stride, k_stride, count, k, VECTORS * LANES);
+}
+
+TARGET static float JOIN(NAME, _row_norm)(const int16_t *row, int64_t pairs) { return compute_row_norm(row, pairs); }
+
+TARGET static float JOIN(NAME, _rows_norm)(const int32_t *panel, int64_t pairs) {
+    return compute_panel_norm(panel, pairs, ROWS);
+}
+
+TARGET static float JOIN(NAME, _columns_norm)(const int32_t *panel, int64_t pairs) {
+    return compute_panel_norm(panel, pairs, VECTORS * LANES);
 }
 
 const aipow_tile_kernel JOIN(aipow_kernel_, NAME) = {
@@ -126,6 +142,9 @@ const aipow_tile_kernel JOIN(aipow_kernel_, NAME) = {
     .multiply = JOIN(NAME, _multiply),
     .pack_rows = JOIN(NAME, _pack_rows),
     .pack_columns = JOIN(NAME, _pack_columns),
+    .compute_row_norm = JOIN(NAME, _row_norm),
+    .compute_rows_norm = JOIN(NAME, _rows_norm),
+    .compute_columns_norm = JOIN(NAME, _columns_norm),
 };
 
 #undef NAME

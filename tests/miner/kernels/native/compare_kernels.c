@@ -13,11 +13,11 @@ static int64_t draw(int64_t least, int64_t most) {
     return least + (int64_t)((state >> 33) % (uint64_t)(most - least + 1));
 }
 
-/* Integers up to 2^bits: at random, all of one sign, or in long stretches of one sign. */
+/* Integers up to 2^bits: at random, all alike (at most, or anything), or in long stretches of one sign. */
 static void fill(int16_t *q, int64_t size, int bits, int64_t pattern) {
-    const int64_t limit = (int64_t)1 << bits;
+    const int64_t limit = (int64_t)1 << bits, any = draw(-limit, limit);
     for (int64_t i = 0; i < size; i++) {
-        int64_t value = pattern == 0 ? draw(-limit, limit) : pattern == 1 ? limit : i / 150 % 2 ? -limit : limit;
+        int64_t value = pattern == 0 ? draw(-limit, limit) : pattern == 1 ? limit : pattern == 2 ? any : i / 150 % 2 ? -limit : limit;
         q[i] = (int16_t)value;
     }
 }
@@ -29,7 +29,7 @@ static int is_equal(aipow_gemm *g, int kernel, aipow_pool *pool, int64_t pattern
     float *expected = malloc((size_t)size * 4), *found = malloc((size_t)size * 4);
     void *scratch = aligned_alloc(64, (size_t)(aipow_gemm_scratch(g, aipow_pool_threads(pool)) + 63) / 64 * 64);
     fill(a, g->batch * g->m * g->k, g->bits, pattern);
-    fill(b, g->batch * g->n * g->k, g->bits, draw(0, 1));
+    fill(b, g->batch * g->n * g->k, g->bits, draw(0, 2));
     const int64_t least = draw(0, 2) ? -20 : -96, most = draw(0, 2) ? 20 : 128;
     for (int64_t i = 0; i < g->batch * g->m; i++) ea[i] = (int32_t)draw(least, most);
     for (int64_t i = 0; i < g->batch * g->n; i++) eb[i] = (int32_t)draw(least, most);
@@ -55,7 +55,7 @@ int main(int count, char **arguments) {
             g.a_row = a_flips ? 1 : g.k, g.a_k = a_flips ? g.m : 1, g.a_batch = g.m * g.k;
             g.b_col = b_flips ? 1 : g.k, g.b_k = b_flips ? g.n : 1, g.b_batch = g.n * g.k;
             g.ea_batch = g.m, g.eb_batch = g.n, g.ldc = g.n, g.c_batch = g.m * g.n;
-            if (!is_equal(&g, kernel, pool, draw(0, 2))) {
+            if (!is_equal(&g, kernel, pool, draw(0, 3))) {
                 printf("%s differs: turn %lld, %lld x %lld x %lld at %d bits\n", aipow_gemm_kernel_name(kernel),
                        (long long)turn, (long long)g.m, (long long)g.n, (long long)g.k, g.bits);
                 return 1;

@@ -10,7 +10,8 @@ import pytest
 
 from miner.kernels.errors import SelfTestFailed
 from miner.kernels.native import gemm
-from miner.kernels.native.library import Library, PoolNotMade, load_library
+from miner.kernels.native.compiler import compile_library
+from miner.kernels.native.library import Library, PoolNotMade, load_library, read_sources
 
 
 def test_library_is_loaded_once() -> None:
@@ -72,6 +73,26 @@ def test_kernel_that_fails_its_test_is_never_chosen(monkeypatch: pytest.MonkeyPa
     finally:
         gemm.verify_gemm_kernel.cache_clear()
         gemm.get_sound_kernels.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("0.99f * (float)", "2.5f * (float)"), ("(INT32_MAX - LOW_BITS)", "(2 * (int64_t)INT32_MAX)")],
+    ids=["norms too large", "moves too late"],
+)
+def test_self_test_notices_sums_that_overflow(monkeypatch: pytest.MonkeyPatch, right: str, wrong: str) -> None:
+    sources = read_sources()
+    assert right in sources["gemm_tile.h"]
+    sources["gemm_tile.h"] = sources["gemm_tile.h"].replace(right, wrong)
+    broken = Library(compile_library(sources))
+    monkeypatch.setattr(gemm, "load_library", lambda: broken)
+    gemm.verify_gemm_kernel.cache_clear()
+    gemm.verify_gemm_kernel(0)
+    if not broken.is_kernel_usable(1):
+        pytest.skip("only the portable kernel here")
+    with pytest.raises(SelfTestFailed):
+        gemm.verify_gemm_kernel(1)
+    gemm.verify_gemm_kernel.cache_clear()
 
 
 def test_pool_that_cannot_be_made_is_an_error() -> None:
