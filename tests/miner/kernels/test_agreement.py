@@ -1,0 +1,157 @@
+"""One hash for the GPT of 10 million parameters: threads, backends, sums in any order, a run killed and resumed.
+
+A step sees one sequence of 16 tokens, so that a thousand steps are minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from miner.kernels import fast, set_blas_threads
+from miner.store.blobs import BlobStore
+from miner.work.unit import load_progress, load_result
+from tests.miner.kernels.agreement import (
+    SHAPE,
+    Work,
+    digest,
+    make_job,
+    read_work,
+    run_steps,
+    write_work,
+)
+
+MARKS = frozenset({1, 2, 5, 10, 20, 50, 100, 200, 500})
+"""Steps after which states are compared too, so that a difference is found near where it began."""
+CI_STEPS, SLOW_STEPS = 200, 1000
+REFERENCE_STEPS = 2
+LIMIT_SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("agreement")
+    write_work(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def work(folder: Path) -> Work:
+    return read_work(folder)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_afterwards() -> Iterator[None]:
+    yield
+    set_blas_threads(1)
+
+
+@pytest.fixture
+def shuffled(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Every exact sum of the NumPy backend takes its terms in a random order; counts them."""
+    random, right = np.random.default_rng(7), {n: getattr(fast, n) for n in ("matmul", "reduce_sum", "add_rows")}
+    counts = dict.fromkeys(right, 0)
+
+    def matmul(a: Any, b: Any, bits: int) -> Any:
+        counts["matmul"] += 1
+        order = random.permutation(a.shape[-1])
+        return right["matmul"](a[..., order], b[..., order, :], bits)
+
+    def reduce_sum(values: Any, axes: tuple[int, ...]) -> Any:
+        counts["reduce_sum"] += 1
+        for axis in axes:
+            values = np.take(values, random.permutation(values.shape[axis]), axis=axis)
+        return right["reduce_sum"](values, axes)
+
+    def add_rows(values: Any, index: Any, rows: int) -> Any:
+        counts["add_rows"] += 1
+        order = random.permutation(len(index))
+        return right["add_rows"](values[order], index[order], rows)
+
+    for name, function in (("matmul", matmul), ("reduce_sum", reduce_sum), ("add_rows", add_rows)):
+        monkeypatch.setattr(fast, name, function)
+    return counts
+
+
+def check_agreement(work: Work, shuffled: dict[str, int], steps: int) -> None:
+    expected = run_steps(work, "native", 1, steps, MARKS)
+    assert len(set(expected.values())) == len(expected) == len([m for m in MARKS if m < steps]) + 1
+    assert run_steps(work, "native", 2, steps, MARKS) == expected
+    assert run_steps(work, "numpy", 2, steps, MARKS) == expected
+    assert all(shuffled.values()), "sums were not shuffled"
+
+
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_one_hash_over_200_steps(work: Work, shuffled: dict[str, int]) -> None:
+    """The native backend with one and with two threads, and the NumPy backend with all sums shuffled."""
+    check_agreement(work, shuffled, CI_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * LIMIT_SECONDS)
+def test_one_hash_over_1000_steps(work: Work, shuffled: dict[str, int]) -> None:
+    check_agreement(work, shuffled, SLOW_STEPS)
+
+
+def test_the_definitions_give_the_same_hash(work: Work) -> None:
+    expected = run_steps(work, "native", 2, REFERENCE_STEPS, MARKS)
+    assert run_steps(work, "reference", 1, REFERENCE_STEPS, MARKS) == expected
+
+
+def test_another_seed_gives_another_hash(work: Work) -> None:
+    """The digest does see what it should."""
+    name = next(n for n in work.state if n.startswith("param/"))
+    other = work.state[name].copy()
+    other.flat[0] += np.float32(0.125)
+    changed = Work(work.graph, work.state | {name: other})
+    assert run_steps(changed, "native", 1, 1, MARKS) != run_steps(work, "native", 1, 1, MARKS)
+
+
+def kill_in_the_middle(folder: Path) -> None:
+    """Runs the unit's process and kills it and its worker in the second segment or later."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.miner.kernels.agreement", str(folder)], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("segment") and not line.startswith("segment 0"):
+                break
+        else:
+            raise AssertionError(f"the unit ended before it could be killed ({process.wait()})")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_killed_and_resumed_run_gives_the_same_bytes(folder: Path, work: Work) -> None:
+    """The daemon is killed with -9 and its worker with it; a fresh one finishes the unit."""
+    steps = SHAPE.segments_per_unit * SHAPE.steps_per_segment
+    kill_in_the_middle(folder)
+    with BlobStore(folder / "blobs") as store:
+        done = len(load_progress(store, make_job(work, store)).records)
+    assert done < SHAPE.segments_per_unit
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.miner.kernels.agreement", str(folder)], capture_output=True, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "2"}, check=True,
+    )  # fmt: skip
+    assert "done" in ended.stdout
+    if done:
+        assert "segment 0" not in ended.stdout, "it began anew instead of going on"
+    with BlobStore(folder / "blobs") as store:
+        result = load_result(store, make_job(work, store))
+        assert result is not None
+        state = store.get_state(result.end_state_root)
+        losses, norms = (np.float32(v[-1]) for v in (result.progress.losses, result.progress.grad_norms))
+    assert digest(state, losses, norms) == run_steps(work, "native", 1, steps, frozenset())[steps]
