@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from consensus.exact.grid import MAX_MATMUL_BITS, MIN_EXPONENT, SUM_BITS
 from consensus.exact.sums import MAX_TERMS
-from consensus.exact.transcendental import ANGLE_MAX, EXP_MAX, EXP_MIN, ULP_BOUND
+from consensus.exact.transcendental import ANGLE_MAX, EXP_MAX, EXP_MIN, ULP_BOUND, ULP_WORST
 from consensus.graph.graph import MAX_ELEMENTS, MAX_INPUTS
 from consensus.graph.ops import INPUT_KINDS, MAX_PAD, OUTPUT_KINDS
 
@@ -56,7 +58,9 @@ def _compare(name: str, sign: str) -> Definition:
 
 
 def _transcendental(name: str, meaning: str, where: str = "") -> Definition:
-    error = f"{ULP_BOUND[name]} ulp{where}"
+    bits, worst = ULP_WORST[name]
+    at = np.array(bits, dtype=np.uint32).view(np.float32)
+    error = f"{ULP_BOUND[name]} ulp{where}; the largest found is {worst} ulp, at {bits:08x} = {at!s}"
     return Definition("E5", "a: f32", "f32 of a's shape", f"{meaning} A NaN stays a NaN.", error, f"{_T}.{name}")
 
 
