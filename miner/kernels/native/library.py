@@ -21,7 +21,9 @@ from miner.kernels.errors import KernelError
 from miner.kernels.native.compiler import compile_library
 
 C_FOLDER = Path(__file__).parent / "c"
-HEADERS = ("exact.h", "pool.h", "gemm.h", "gemm_tile.h", "gemm_x86_tile.h", "gemm_x86_pack.h", "runtime.h")
+HEADERS = (
+    "exact.h", "pool.h", "gemm.h", "gemm_tile.h", "gemm_x86_tile.h", "gemm_x86_pack.h", "x86_features.h", "runtime.h",
+)  # fmt: skip
 SOURCES = ("pool.c", "gemm.c", "gemm_avx2.c", "gemm_avx512.c", "gemm_neon.c", "runtime.c")
 MAX_THREADS = 1024
 """Most threads of a pool."""

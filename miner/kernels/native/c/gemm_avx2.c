@@ -1,9 +1,8 @@
 /* Kernels with 16 vector registers of 256 bits: 6 rows by 16 columns. */
 #if defined(__x86_64__)
 
-#include <cpuid.h>
-
 #include "gemm_x86_pack.h"
+#include "x86_features.h"
 
 #define ROWS 6
 #define VECTORS 2
@@ -40,8 +39,6 @@ static const int32_t LOW_MASK[LANES] __attribute__((aligned(32))) = {
     LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS,
 };
 
-static int avx2_is_usable(void) { return __builtin_cpu_supports("avx2"); }
-
 #define NAME avx2
 #define TITLE "AVX2"
 #define TARGET __attribute__((target("avx2")))
@@ -56,11 +53,6 @@ static int avx2_is_usable(void) { return __builtin_cpu_supports("avx2"); }
 #include "gemm_x86_tile.h"
 
 #if __has_include(<avxvnniintrin.h>) /* the assembler knows it, too */
-
-static int avx_vnni_is_usable(void) {
-    unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1 << 4);
-}
 
 #define NAME avx_vnni
 #define TITLE "AVX-VNNI"

@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 
 #include "gemm_x86_pack.h"
+#include "x86_features.h"
 
 #define ROWS 12
 #define VECTORS 2
@@ -40,8 +41,6 @@ static const int32_t LOW_MASK[LANES] __attribute__((aligned(64))) = {
     LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS, LOW_BITS,
 };
 
-static int avx512_is_usable(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
-
 #define NAME avx512
 #define TITLE "AVX-512"
 #define TARGET __attribute__((target("avx512f,avx512bw")))
@@ -54,8 +53,6 @@ static int avx512_is_usable(void) { return __builtin_cpu_supports("avx512f") && 
                 : "v"((columns)[0]), "v"((columns)[1]), "m"(*(const int32_t *)(at)));                                  \
     } while (0)
 #include "gemm_x86_tile.h"
-
-static int avx512_vnni_is_usable(void) { return avx512_is_usable() && __builtin_cpu_supports("avx512vnni"); }
 
 #define NAME avx512_vnni
 #define TITLE "AVX-512 VNNI"

@@ -135,7 +135,7 @@ TARGET static float JOIN(NAME, _columns_norm)(const int32_t *panel, int64_t pair
 
 const aipow_tile_kernel JOIN(aipow_kernel_, NAME) = {
     .name = TITLE,
-    .is_usable = JOIN(NAME, _is_usable),
+    .is_usable = JOIN(has_, NAME),
     .rows = ROWS,
     .columns = VECTORS * LANES,
     .reads_direct = 1,
