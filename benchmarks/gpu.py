@@ -1,6 +1,6 @@
-"""Step times on an NVIDIA GPU: the exact executor, eager PyTorch in f32 and `torch.compile`, on one machine.
+"""Step times on an NVIDIA GPU: the exact executor, PyTorch in f32 eager, compiled, and compiled with CUDA graphs.
 
-    python -m benchmarks.gpu [--models NAME …] [--steps N] [--graphs FOLDER] [--only exact eager compiled] [--profile]
+    python -m benchmarks.gpu [--models NAME …] [--steps N] [--graphs FOLDER] [--only WHAT …] [--profile]
 
 Prints a JSON line a figure. A step is one call with a batch from the host, its loss read back; the exact state and
 PyTorch's parameters stay on the device. Times are medians over steps after a warm-up. ``--graphs`` reads traced graphs
@@ -26,6 +26,8 @@ from miner.models.benchmarks import BenchmarkModel, build_benchmark
 
 MODELS = ("gpt2-10m", "llama-15m")
 WARM_UP = 10
+TORCH_MODES = {"eager": None, "compiled": "default", "compiled-graphs": "reduce-overhead"}
+"""What PyTorch runs, and the mode of `torch.compile`."""
 
 
 def _median_ms(step: Callable[[], object], steps: int) -> float:
@@ -116,19 +118,19 @@ def list_kernels(step: Callable[[], object], limit: int = 40) -> list[tuple[str,
     return sorted(rows, key=lambda row: -row[2])[:limit]
 
 
-def measure_torch(model: BenchmarkModel, steps: int, compiled: bool) -> dict[str, Any]:
-    """PyTorch in f32 (no TF32) with AdamW and the gradients' norm; compiled: model and loss by `torch.compile`."""
+def measure_torch(model: BenchmarkModel, steps: int, mode: str | None) -> dict[str, Any]:
+    """PyTorch in f32 (no TF32) with AdamW and the gradients' norm; ``mode``: `torch.compile`'s, of model and loss."""
     torch.set_float32_matmul_precision("highest")
     module = model.module.cuda()
     parameters = list(module.parameters())
     o: Any = model.optimiser
-    optimiser = torch.optim.AdamW(parameters, o.learning_rate, weight_decay=o.weight_decay, fused=compiled)
+    optimiser = torch.optim.AdamW(parameters, o.learning_rate, weight_decay=o.weight_decay, fused=mode is not None)
     host = {name: tensor.pin_memory() for name, tensor in model.batch.items()}
 
     def forward(batch: dict[str, torch.Tensor]) -> Any:
         return model.loss(module, batch)
 
-    run = torch.compile(forward) if compiled else forward
+    run = torch.compile(forward, mode=mode) if mode else forward
     losses = []
 
     def step() -> None:
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--steps", type=int, default=100, help="steps a figure (default 100)")
     parser.add_argument("--graphs", type=Path, help="folder of traced graphs")
-    parser.add_argument("--only", nargs="+", default=("exact", "eager", "compiled"))
+    parser.add_argument("--only", nargs="+", default=("exact", *TORCH_MODES), choices=("exact", *TORCH_MODES))
     parser.add_argument("--profile", action="store_true", help="list the exact step's kernels")
     arguments = parser.parse_args()
     for name in arguments.models:
@@ -164,7 +166,7 @@ def main() -> None:
             if what == "exact":
                 row = measure_exact(model, load_graph(model, arguments.graphs), arguments.steps, arguments.profile)
             else:
-                row = measure_torch(model, arguments.steps, what == "compiled")
+                row = measure_torch(model, arguments.steps, TORCH_MODES[what])
             print(json.dumps({"model": name, "what": what, "gpu": torch.cuda.get_device_name()} | row), flush=True)
 
 

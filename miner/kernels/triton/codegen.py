@@ -13,7 +13,7 @@ order of arrival shows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from consensus.exact.grid import MAX_MATMUL_BITS
 
@@ -39,6 +39,8 @@ REGISTERS = {"f32": "tl.float32", "i64": "tl.int64", "bool": "tl.int1"}
 """Type of a value in a tile."""
 
 
+LONGEST_ROW = 2**16
+"""Longest row of one tile (= 65,536); longer ones, whose only reductions are grids, are split."""
 Work = tuple[Member, int, int]
 """A split reduction, and the roots of its maxima and its sums (−1: none)."""
 
@@ -53,7 +55,7 @@ class Tiling:
     """Elements of a tile of short rows."""
     split: int = 4096
     """Elements of a tile of a long row that is split."""
-    columns: int = 64
+    columns: int = 32
     """Columns, and elements of each, of a tile of columns."""
 
 
@@ -84,7 +86,7 @@ def generate(group: Group, lowered: Lowered, stored: frozenset[int], tiling: Til
     ``stored``: roots that need a buffer. A split reduction adds to ``lowered`` the roots of its maxima (i32) and sums
     (i64), which must be zero before it starts.
     """
-    if group.kind in ("column", "big"):
+    if group.kind in ("column", "big") or (group.inner or 1) > LONGEST_ROW:
         return _make_split(group, lowered, stored, tiling)
     if group.inner is None:
         return [_make_flat(group, lowered, stored, tiling)]
@@ -113,7 +115,7 @@ def _make_split(group: Group, lowered: Lowered, stored: frozenset[int], tiling: 
     ]
     launches = [_Writer(group, lowered, stored, inner, block).maxima(works)]
     if any(m.op != "amax" for m in reductions):
-        launches.append(_Writer(group, lowered, stored, inner, block).second_pass(works))
+        launches.append(_Writer(group, lowered, frozenset(), inner, block).second_pass(works))
     finished = [work for work in works if work[0].op != "quantise"]
     if finished:
         flat = Group(group.index, "loop", rows)
@@ -125,6 +127,11 @@ def _add_root(lowered: Lowered, dtype: str, numel: int) -> int:
     root = max(lowered.roots) + 1
     lowered.roots[root] = Root(root, dtype, numel)
     return root
+
+
+def _warps(elements: int) -> int:
+    """Warps of a tile of so many elements."""
+    return 2 if elements <= 512 else 4 if elements <= 4096 else 8 if elements <= 16384 else 16
 
 
 def _power(n: int) -> int:
@@ -370,10 +377,9 @@ class _Writer:
             f"    zero_row = tl.zeros(({height}, 1), tl.int32)",
             f"    zero = tl.zeros(({height}, {width}), tl.int32)",
         ]
-        elements = height * width
-        warps = 4 if elements <= 2048 else 8 if elements <= 8192 else 16 if elements <= 16384 else 32
         text = HEAD + "\n".join([*head, *self.lines]) + "\n"
-        return Launch(text, self.roots, self.writes, across * -(-rows // height), warps, self.checks)
+        grid = across * -(-rows // height)
+        return Launch(text, self.roots, self.writes, grid, _warps(height * width), self.checks)
 
     def whole_rows(self) -> Launch:
         """All members, in order."""
@@ -384,7 +390,7 @@ class _Writer:
     def _vectors(self) -> None:
         for member in self.group.members:
             if member.form != "reduce":
-                self.vector(replace(member, out=None))
+                self.vector(member)
 
     def _read(self, member: Member) -> str:
         name = f"{self.names[member.root]}x"

@@ -11,7 +11,8 @@ from consensus.graph import Graph, TensorSpec
 from consensus.graph.ops import NUMPY_DTYPES
 
 from miner.kernels.errors import WrongInput, WrongPurpose
-from miner.kernels.triton.program import DeviceState, Key, TritonProgram
+from miner.kernels.triton.layout import DeviceState, Key
+from miner.kernels.triton.program import TritonProgram
 from miner.kernels.triton.selftest import verify_triton
 
 Array = npt.NDArray[Any]
@@ -41,7 +42,7 @@ class TritonExecutor:
         for as long as it is held. Given back as the next step's state, nothing is copied. Raises `WrongInput`,
         `NonFiniteState`, `IndexOutOfRange`; what was given is never changed.
         """
-        if not isinstance(state, DeviceState):
+        if not self._program.owns(state):
             _check("state", self.signature.state, state)
         _check("batch", self.signature.batch, batch)
         inputs: dict[Key, Array] = {("batch", name): array for name, array in batch.items()}

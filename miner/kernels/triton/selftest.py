@@ -12,7 +12,8 @@ from consensus.graph.reference import run_reference
 
 from miner.kernels.errors import SelfTestFailed
 from miner.kernels.selftest import adversarial
-from miner.kernels.triton.program import Key, TritonProgram
+from miner.kernels.triton.layout import Key
+from miner.kernels.triton.program import TritonProgram
 
 Array = npt.NDArray[Any]
 

@@ -13,6 +13,7 @@ import triton
 
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.graph import Graph, GraphBuilder
+from consensus.graph.reference import run_reference
 from miner.kernels import Executor, SelfTestFailed, WrongInput
 from miner.kernels.triton import gemm, selftest
 from miner.kernels.triton.executor import TritonExecutor
@@ -147,11 +148,24 @@ def test_state_that_a_step_does_not_change_is_the_given_array() -> None:
     assert new["t"] is state["t"] and executor.step(new, draw_batch(graph, 1, 10))[0]["t"] is state["t"]
 
 
+@pytest.mark.parametrize("value", [1.99999988, 16256 / 8192])
+def test_products_of_long_rows_do_not_overflow(value: float) -> None:
+    """The largest integers of a grid of 14 bits, 16,384 and 64·256 − 128, over more terms than 32 bits hold."""
+    b, k = GraphBuilder(), 2**16 + 101
+    x, y = b.input("batch", "x", "f32", (2, k)), b.input("batch", "y", "f32", (k, 3))
+    b.output("result", "z", b.matmul(b.add("neg", x), y, 14))
+    graph = b.finish()
+    inputs = {("batch", "x"): np.full((2, k), value, np.float32), ("batch", "y"): np.full((k, 3), value, np.float32)}
+    inputs[("batch", "y")][-1] = 1.9999999
+    expected = run_reference(graph, inputs)[("result", "z")]
+    assert TritonProgram(graph).run(inputs)[("result", "z")].tobytes() == expected.tobytes()
+
+
 def test_nothing_textual_of_a_graph_enters_a_kernel() -> None:
     b = GraphBuilder()
     name = 'x"""; import os #'
     x = b.input("batch", name, "f32", (4, 9))
     b.output("result", name, b.reduce("sum", b.add("exp", x), (1,)))
     program = TritonProgram(b.finish())
-    sources = [operation.launch.source for operation in program._operations.order if operation.launch]
+    sources = [operation.launch.source for operation in program._plan.order if operation.launch]
     assert sources and all("import os" not in source and '"""' not in source for source in sources)
