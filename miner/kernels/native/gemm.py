@@ -28,11 +28,13 @@ PORTABLE = 0
 """Number of the kernel that every machine has."""
 ALIGNMENT = 64
 """Bytes: what scratch starts at a multiple of."""
-TRIAL_MACS = 2**26
-"""Most MACs of a trial of a kernel (= 67,108,864): a few milliseconds."""
+TRIAL_MACS = 2**24
+"""Most MACs of a trial of a kernel (= 16,777,216): about a millisecond. More when `TRIAL_ROWS` rows need more."""
+TRIAL_ROWS = 48
+"""Fewest rows of a trial, if there are as many: with less, packing is all that is timed."""
 PORTABLE_MACS = 2**22
 """Products of more MACs (> 4,194,304) never try the portable kernel when another one passed."""
-TRIALS = 5
+TRIALS = 3
 
 
 class GemmStruct(ctypes.Structure):
@@ -110,22 +112,21 @@ class _Case:
     bits: int
 
     def compute_answer(self) -> Array:
-        """By the definition, in int64."""
+        """By the definition, in int64 (a float64 BLAS would be exact, too, but may start threads that spin)."""
         sums = np.matmul(self.qa.astype(np.int64), self.qb.astype(np.int64))
         return rescale(sums, self.ea[..., :, None] + self.eb[..., None, :] - 2 * self.bits)
 
 
-def _grids(shape: tuple[int, ...], bits: int, pattern: str | int, seed: int, flip: bool) -> Array:
+def _grids(shape: tuple[int, ...], bits: int, pattern: str | int, random: np.random.Generator, flip: bool) -> Array:
     """Integers of a pattern, or all the same; ``flip`` lays them out with the last axis strided."""
     limit = 2**bits
-    random = np.random.default_rng(seed)
     if isinstance(pattern, int):
         values = np.full(shape, pattern)
     elif pattern == "waves":  # long stretches of one sign: every sum of pairs climbs as high as it can, then falls
         values = np.broadcast_to(np.where(np.arange(shape[-1]) // 150 % 2, -limit, limit), shape).copy()
     else:
-        values = random.integers(-limit, limit + 1, shape)
-    return _lay_out(values.astype(np.int16), flip)
+        values = random.integers(-limit, limit, shape, np.int16, endpoint=True)
+    return _lay_out(values.astype(np.int16, copy=False), flip)
 
 
 def _lay_out(values: Array, flip: bool) -> Array:
@@ -133,14 +134,15 @@ def _lay_out(values: Array, flip: bool) -> Array:
     return np.ascontiguousarray(values.swapaxes(-1, -2)).swapaxes(-1, -2) if flip else values
 
 
-def _cases() -> Iterator[_Case]:
+def _make_cases() -> Iterator[_Case]:
+    random = np.random.default_rng(0)
+
     def make(
         name: str, batch: int, m: int, n: int, k: int, bits: int, patterns: tuple[str | int, str | int],
         flips: tuple[bool, bool], exponents: tuple[int, int] = (-20, 20),
     ) -> _Case:  # fmt: skip
-        random = np.random.default_rng(k)
-        qa = _grids((batch, m, k), bits, patterns[0], 1, flips[0])
-        qb = _grids((batch, n, k), bits, patterns[1], 2, flips[1]).swapaxes(-1, -2)
+        qa = _grids((batch, m, k), bits, patterns[0], random, flips[0])
+        qb = _grids((batch, n, k), bits, patterns[1], random, flips[1]).swapaxes(-1, -2)
         ea, eb = (random.integers(*exponents, (batch, size), np.int32, endpoint=True) for size in (m, n))
         return _Case(name, qa, qb, ea, eb, bits)
 
@@ -171,6 +173,13 @@ def _cases() -> Iterator[_Case]:
 
 
 @cache
+def _get_cases() -> tuple[tuple[_Case, bytes], ...]:
+    """The cases with their answers: some megabytes, kept for all kernels."""
+    with np.errstate(all="ignore"):
+        return tuple((case, case.compute_answer().tobytes()) for case in _make_cases())
+
+
+@cache
 def verify_gemm_kernel(kernel: int) -> None:
     """Raise `SelfTestFailed` unless a usable kernel gives the definition's bytes for adversarial operands.
 
@@ -178,11 +187,9 @@ def verify_gemm_kernel(kernel: int) -> None:
     edges, both layouts of both operands, several items, results that are subnormal, zero from a negative, infinite.
     """
     name = load_library().gemm_kernels()[kernel]
-    with np.errstate(all="ignore"):
-        for case in _cases():
-            found = exact_matmul(case.qa, case.qb, case.ea, case.eb, case.bits, kernel)
-            if found.tobytes() != case.compute_answer().tobytes():
-                raise SelfTestFailed(f"gemm {name}, {case.name}", "native")
+    for case, answer in _get_cases():
+        if exact_matmul(case.qa, case.qb, case.ea, case.eb, case.bits, kernel).tobytes() != answer:
+            raise SelfTestFailed(f"gemm {name}, {case.name}", "native")
 
 
 @cache
@@ -228,11 +235,10 @@ def choose_kernel(gemm: GemmStruct, pool: Pool) -> int:
 def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
     """The kernel with the least time over interleaved trials, on fewer rows and items when the product is large."""
     batch = max(1, min(gemm.batch, TRIAL_MACS // (gemm.m * gemm.n * gemm.k + 1)))
-    m = max(1, min(gemm.m, TRIAL_MACS // (batch * gemm.n * gemm.k + 1)))
-    random = np.random.default_rng(0)
-    limit = 2**gemm.bits
-    a = _lay_out(random.integers(-limit, limit, (batch, m, gemm.k), np.int16), gemm.a_k != 1)
-    b = _lay_out(random.integers(-limit, limit, (batch, gemm.n, gemm.k), np.int16), gemm.b_k != 1).swapaxes(1, 2)
+    m = max(1, min(gemm.m, max(TRIAL_ROWS, TRIAL_MACS // (batch * gemm.n * gemm.k + 1))))
+    value = 2**gemm.bits // 8  # as grids of normal values have, in the mean
+    a = _lay_out(np.full((batch, m, gemm.k), value, np.int16), gemm.a_k != 1)
+    b = _lay_out(np.full((batch, gemm.n, gemm.k), value, np.int16), gemm.b_k != 1).swapaxes(1, 2)
     ea, eb = np.zeros((batch, m), np.int32), np.zeros((batch, gemm.n), np.int32)
     c = np.empty((batch, m, gemm.n), np.float32)
     trial = make_gemm(a, b, ea, eb, gemm.bits, c)
