@@ -510,8 +510,7 @@ class _Lowering:
         inner = prod(shape[a] for a in axes)
         rows = prod(shape) // inner
         if axes == tuple(range(len(shape) - len(axes), len(shape))) or rows == 1:
-            split = inner > ROW_ELEMENTS or (rows < PARALLEL_ROWS and inner > SHORT)
-            return "big" if split else "row"
+            return "big" if _is_split(rows, inner) else "row"
         return "strided"
 
     def _reduce(self, index: int, node: Node) -> None:
@@ -531,7 +530,7 @@ class _Lowering:
             if kept_factors is not None:
                 self._column(index, node, parts, value, perm, kept_factors)
                 return
-            kind = "big" if inner > ROW_ELEMENTS or prod(shape) // inner < PARALLEL_ROWS else "row"
+            kind = "big" if _is_split(prod(shape) // inner, inner) else "row"
         if kind == "row" and len(parts) == 1 and parts[0].op == "copy":
             member = Member(node.op, index, parts[0].inputs, "reduce", "f32")
             self._fix_inner(self._join(member, prod(shape), inner), inner)
@@ -793,6 +792,11 @@ def _inner_digits(access: Access, points: frozenset[int], inner: int) -> int:
         product *= size
         count += 1
     return count
+
+
+def _is_split(rows: int, inner: int) -> bool:
+    """Whether rows of ``inner`` elements are too long, or too few, for one thread each."""
+    return inner > ROW_ELEMENTS or (rows < PARALLEL_ROWS and inner > SHORT)
 
 
 def _ints(value: Attribute) -> tuple[int, ...]:

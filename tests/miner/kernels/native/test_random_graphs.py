@@ -32,12 +32,16 @@ def test_graphs_that_once_failed(seed: int) -> None:
     verify(seed, 60)
 
 
+def test_few_short_rows_in_columns() -> None:
+    verify(211, 150)
+
+
 @pytest.mark.parametrize("seed", range(100, 106))
 def test_random_graphs(seed: int) -> None:
     verify(seed, 120)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 1060))
+@pytest.mark.parametrize("seed", range(1000, 1024))
 def test_more_random_graphs(seed: int) -> None:
     verify(seed, 150)
