@@ -65,11 +65,14 @@ class Row:
     eager_seconds: float
     compiled_seconds: float | None
     exact_seconds: float
+    eager_cpu_seconds: float
+    exact_cpu_seconds: float
+    """CPU time of all threads; what a busy machine bends least."""
     loss_eager: float
     loss_exact: float
     """Loss of the first step."""
     record_seconds: float
-    """A step's record: digests of batch and outcome."""
+    """CPU time of a step's record: digests of batch and outcome."""
     checkpoint_seconds: float
     """CPU time of one checkpoint: roots, file, store."""
     state_bytes: int
@@ -91,6 +94,11 @@ class Row:
         return self.exact_seconds / self.eager_seconds
 
     @property
+    def cpu_ratio(self) -> float:
+        """Exact over eager, by CPU time."""
+        return self.exact_cpu_seconds / self.eager_cpu_seconds
+
+    @property
     def compiled_ratio(self) -> float | None:
         """Exact over compiled."""
         return None if self.compiled_seconds is None else self.exact_seconds / self.compiled_seconds
@@ -109,11 +117,11 @@ class Row:
     def commit_share(self) -> float:
         """Share of a miner's CPU time that committing takes, with a checkpoint every `SEGMENT_STEPS` steps."""
         commit = SEGMENT_STEPS * self.record_seconds + self.checkpoint_seconds
-        return commit / (SEGMENT_STEPS * self.exact_seconds + commit)
+        return commit / (SEGMENT_STEPS * self.exact_cpu_seconds + commit)
 
     def to_json(self) -> dict[str, Any]:
         """All of it with what follows from it."""
-        names = ("ratio", "compiled_ratio", "macs_per_second", "memory_ratio", "commit_share")
+        names = ("ratio", "cpu_ratio", "compiled_ratio", "macs_per_second", "memory_ratio", "commit_share")
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 
@@ -226,26 +234,28 @@ def _compare(
     return _make_row(traced, cold, common, first, best, ends, note)
 
 
-def _take_turns(sides: dict[str, _Process], runs: int, tell: Tell) -> dict[str, float]:
-    """Least seconds of a step by side."""
-    best = {name: float(process.ask("steps", 1)["seconds"]) for name, process in sides.items()}
-    for run in range(runs):
+def _take_turns(sides: dict[str, _Process], runs: int, tell: Tell) -> dict[str, tuple[float, float]]:
+    """Least seconds and least CPU seconds of a step by side."""
+    best = {name: (float("inf"), float("inf")) for name in sides}
+    for run in range(-1, runs):  # the turn before the first is of one step and says how many fill a turn
         for name, process in sides.items():
-            tell(f"run {run + 1} of {runs}, {name}")
-            count = max(1, min(MAX_TURN_STEPS, int(TURN_SECONDS / max(best[name], 1e-9))))
-            best[name] = min(best[name], float(process.ask("steps", count)["seconds"]))
+            tell(f"run {max(run, 0) + 1} of {runs}, {name}")
+            count = 1 if run < 0 else max(1, min(MAX_TURN_STEPS, int(TURN_SECONDS / best[name][0])))
+            wall, cpu = process.ask("steps", count)["seconds"]
+            best[name] = min(best[name][0], wall), min(best[name][1], cpu)
     return best
 
 
 def _make_row(
     traced: dict[str, Any], cold: dict[str, Any], common: dict[str, Any], first: dict[str, dict[str, Any]],
-    best: dict[str, float], ends: dict[str, dict[str, Any]], note: str,
+    best: dict[str, tuple[float, float]], ends: dict[str, dict[str, Any]], note: str,
 ) -> Row:  # fmt: skip
     exact = ends["exact"]
     row = Row(
         model=common["model"], threads=common["threads"], parameters=traced["parameters"], nodes=traced["nodes"],
-        macs=traced["macs"], backend=first["exact"]["backend"], eager_seconds=best["eager"],
-        compiled_seconds=best.get("compiled"), exact_seconds=best["exact"], loss_eager=first["eager"]["loss"],
+        macs=traced["macs"], backend=first["exact"]["backend"], eager_seconds=best["eager"][0],
+        compiled_seconds=best["compiled"][0] if "compiled" in best else None, exact_seconds=best["exact"][0],
+        eager_cpu_seconds=best["eager"][1], exact_cpu_seconds=best["exact"][1], loss_eager=first["eager"]["loss"],
         loss_exact=first["exact"]["loss"], record_seconds=exact["record_seconds"],
         checkpoint_seconds=exact["checkpoint_seconds"], state_bytes=exact["state_bytes"],
         eager_memory=ends["eager"]["memory"], exact_memory=exact["memory"],

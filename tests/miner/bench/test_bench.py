@@ -29,26 +29,29 @@ TINY = "digits-mlp-tiny"
 
 ROW = Row(
     model="m", threads=2, parameters=10_000_000, nodes=100, macs=4_000_000_000, backend="numpy", eager_seconds=1.0,
-    compiled_seconds=0.8, exact_seconds=0.9, loss_eager=9.0, loss_exact=9.0, record_seconds=0.001,
-    checkpoint_seconds=0.4, state_bytes=120_000_000, eager_memory=400_000_000, exact_memory=500_000_000,
-    exact_memory_committing=620_000_000, first_step_seconds=15.0, first_step_cached_seconds=0.9, trace_seconds=6.0,
-    compile_seconds=40.0,
+    compiled_seconds=0.8, exact_seconds=0.9, eager_cpu_seconds=0.8, exact_cpu_seconds=0.6, loss_eager=9.0,
+    loss_exact=9.0, record_seconds=0.001, checkpoint_seconds=0.4, state_bytes=120_000_000, eager_memory=400_000_000,
+    exact_memory=500_000_000, exact_memory_committing=620_000_000, first_step_seconds=15.0,
+    first_step_cached_seconds=0.9, trace_seconds=6.0, compile_seconds=40.0,
 )  # fmt: skip
 
 
 def test_figures_of_a_row() -> None:
     assert (ROW.ratio, ROW.compiled_ratio, ROW.memory_ratio) == (0.9, 0.9 / 0.8, 1.25)
+    assert ROW.cpu_ratio == 0.6 / 0.8
     assert ROW.macs_per_second == 4e9 / 0.9
     commit = SEGMENT_STEPS * 0.001 + 0.4
-    assert ROW.commit_share == commit / (SEGMENT_STEPS * 0.9 + commit)
+    assert ROW.commit_share == commit / (SEGMENT_STEPS * 0.6 + commit)
     assert json.loads(json.dumps(ROW.to_json()))["commit_share"] == ROW.commit_share
 
 
-def test_the_table_has_a_cell_under_each_heading() -> None:
-    head, line = format_head(), format_row(ROW)
-    assert len(head) == len(line) == sum(width for _, width in COLUMNS) + 2 * (len(COLUMNS) - 1)
-    for text in ("10.0 M", "1000 ms", "800.0 ms", "0.90", "1.12", "4.4 G", "1.25", "15.0 s", "0.90 s"):
+def test_the_table_has_a_cell_under_each_heading_and_a_line_of_details() -> None:
+    head, (line, details) = format_head(), format_row(ROW).splitlines()
+    assert len(head) == len(line) == sum(width for _, width in COLUMNS) + 2 * (len(COLUMNS) - 1) <= 120
+    for text in ("10.0 M", "1000 ms", "800 ms", "900 ms", "0.90", "0.75", "1.12", "4.4 G"):
         assert text in line
+    for text in ("2.2%", "400 MB eager, 500 MB exact (1.25)", "620 MB", "15.0 s", "0.90 s", "40 s", "numpy"):
+        assert text in details
 
 
 def test_a_built_in_model_starts_from_its_own_state() -> None:
