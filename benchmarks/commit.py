@@ -59,20 +59,19 @@ class Run:
         self.executor = Executor(graph, threads=threads)
         self.key = derive_key(SEED, STEP_PURPOSE)
 
-    def run_bare(self, state: State, first: int, steps: int) -> State:
+    def run_bare(self, first: int, steps: int) -> None:
         """Plain training: data order and steps."""
         for step in range(first, first + steps):
-            state = self.executor.step(state, self.dataset.batch(SEED, step), self.key, step)[0]
-        return state
+            self.state = self.executor.step(self.state, self.dataset.batch(SEED, step), self.key, step)[0]
 
 
 class Committing:
     """The miner's way: segments whose end states are committed to and stored while the next one runs."""
 
-    def __init__(self, run: Run, state: State, store: BlobStore) -> None:
-        self._store, self._training = store, Training(run.executor, run.dataset, state)
+    def __init__(self, run: Run, store: BlobStore) -> None:
+        self._store, self._training = store, Training(run.executor, run.dataset, run.state)
         self._last: Address | None = None
-        start = compute_state_root(state, get_hasher().compute_tensor_root)
+        start = compute_state_root(run.state, get_hasher().compute_tensor_root)
         self.pipeline = CheckpointPipeline(start, Spool(store.spool), self._on_segment)
         self._index = 0
 
@@ -106,12 +105,12 @@ def measure_time(folder: Path, threads: int, steps: int, rounds: int) -> dict[st
     committed: list[dict[str, float]] = []
     commits: list[float] = []
     with BlobStore(folder / f"store-{threads}") as store:
-        state = run.run_bare(run.state, 0, 1)
-        committing = Committing(run, state, store)
+        run.run_bare(0, 1)
+        committing = Committing(run, store)
         executions = [committing.run_segment(1)]
         for number in range(rounds):
             with clock(bare):
-                state = run.run_bare(state, number * steps, steps)
+                run.run_bare(number * steps, steps)
             before = committing.pipeline.cpu_seconds
             with clock(committed):
                 committing.pipeline.put(executions.pop())
@@ -121,7 +120,7 @@ def measure_time(folder: Path, threads: int, steps: int, rounds: int) -> dict[st
         committing.pipeline.close()
     return {
         "backend": run.executor.backend, "bare": bare, "committed": committed, "commit": commits,
-        "record": measure_record(run, steps), "state_bytes": sum(tensor.nbytes for tensor in state.values()),
+        "record": measure_record(run, steps), "state_bytes": sum(tensor.nbytes for tensor in run.state.values()),
     }  # fmt: skip
 
 
@@ -141,13 +140,12 @@ def measure_memory(folder: Path, threads: int, is_committing: bool) -> dict[str,
     """Peak memory of a few short segments, above that of the process before the task was loaded."""
     watch = MemoryWatch()
     run = Run(folder, threads)
-    state, run.state = run.state, {}
     if not is_committing:
-        run.run_bare(state, 0, MEMORY_SEGMENTS * MEMORY_STEPS)
+        run.run_bare(0, MEMORY_SEGMENTS * MEMORY_STEPS)
     else:
         with BlobStore(folder / "store-memory") as store:
-            committing = Committing(run, state, store)
-            del state
+            committing = Committing(run, store)
+            run.state = {}
             for _ in range(MEMORY_SEGMENTS):
                 committing.pipeline.put(committing.run_segment(MEMORY_STEPS))
             committing.pipeline.close()
@@ -242,6 +240,7 @@ def main() -> None:
         counts = [int(count) for count in options.threads.split(",")]
         for threads in counts:
             found = run_child(threads, "time", folder, threads, options.steps, options.rounds)
+            print(json.dumps({"threads": threads, **found}), file=sys.stderr, flush=True)
             add_rows(table, threads, options.steps, found)
         table.add_row("state", f"{found['state_bytes'] / 1e6:.0f} MB, {found['backend']} executor")
         eager = run_child(1, "eager", options.model, 1)["peak"]
