@@ -13,6 +13,7 @@
 #define BLOCK_ROWS 240          /* a multiple of every kernel's rows */
 #define BLOCK_COLUMNS 512       /* at most, and a multiple of every kernel's columns */
 #define STEP_PAIRS 512
+#define GROUP 16 /* panels that are packed together */
 #define ALIGNMENT 64
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -77,8 +78,8 @@ static cut make_cut(const aipow_gemm *g, const aipow_tile_kernel *kernel, int th
     s.is_a_direct = kernel->reads_direct && g->a_k == 1 && g->k % 2 == 0;
     s.a_panels = divide_up(g->m, rows);
     s.b_panels = divide_up(g->n, columns);
-    s.a_bytes = round_up(s.pairs * rows * 4, ALIGNMENT);
-    s.b_bytes = round_up(s.pairs * columns * 4, ALIGNMENT);
+    s.a_bytes = round_up(s.pairs * rows * 4, ALIGNMENT) + ALIGNMENT; /* one line more: no power of two apart */
+    s.b_bytes = round_up(s.pairs * columns * 4, ALIGNMENT) + ALIGNMENT;
     s.a_part = s.is_a_direct ? s.a_panels : min(s.a_panels, max(1, PART_BYTES / s.a_bytes));
     s.b_part = min(s.b_panels, max(1, PART_BYTES / s.b_bytes));
     s.block_a = BLOCK_ROWS / rows;
@@ -128,32 +129,40 @@ static void fill_norms(const cut *s, float *norms, const int16_t *direct, int64_
     }
 }
 
-/* Packs a panel of a, unless it is read where it lies. */
-static void prepare_rows(const part *w, int64_t unit) {
+/* Packs a group of panels of a, unless they are read where they lie. */
+static void prepare_rows(const part *w, int64_t group) {
+    const cut *s = w->s;
     const aipow_gemm *g = w->g;
-    const aipow_tile_kernel *kernel = w->s->kernel;
-    const int64_t first = (w->a_first + unit) * kernel->rows, count = min(kernel->rows, g->m - first);
+    const aipow_tile_kernel *kernel = s->kernel;
+    const int64_t begin = group * GROUP, end = min(w->a_count, begin + GROUP), first = (w->a_first + begin) * kernel->rows;
     const int16_t *from = g->a + w->batch * g->a_batch + first * g->a_row;
-    int32_t *panel = w->s->is_a_direct ? NULL : (int32_t *)(w->a_packed + unit * w->s->a_bytes);
-    if (panel) kernel->pack_rows(panel, from, g->a_row, g->a_k, count, g->k);
-    if (w->s->norms)
-        fill_norms(w->s, w->a_norms + unit * w->s->norms, from, g->a_row, count, panel, kernel->rows, kernel->compute_rows_norm);
+    int32_t *panel = s->is_a_direct ? NULL : (int32_t *)(w->a_packed + begin * s->a_bytes);
+    if (panel)
+        kernel->pack_rows(panel, s->a_bytes / 4, from, g->a_row, g->a_k, min(g->m, first + (end - begin) * kernel->rows) - first,
+                          g->k);
+    for (int64_t i = begin; s->norms && i < end; i++, from += kernel->rows * g->a_row)
+        fill_norms(s, w->a_norms + i * s->norms, from, g->a_row, min(kernel->rows, g->m - (w->a_first + i) * kernel->rows),
+                   panel ? panel + (i - begin) * s->a_bytes / 4 : NULL, kernel->rows, kernel->compute_rows_norm);
 }
 
-static void prepare_columns(const part *w, int64_t unit) {
+static void prepare_columns(const part *w, int64_t group) {
+    const cut *s = w->s;
     const aipow_gemm *g = w->g;
-    const aipow_tile_kernel *kernel = w->s->kernel;
-    const int64_t first = (w->b_first + unit) * kernel->columns;
-    int32_t *panel = (int32_t *)(w->b_packed + unit * w->s->b_bytes);
-    kernel->pack_columns(panel, g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
-                         min(kernel->columns, g->n - first), g->k);
-    if (w->s->norms)
-        fill_norms(w->s, w->b_norms + unit * w->s->norms, NULL, 0, 0, panel, kernel->columns, kernel->compute_columns_norm);
+    const aipow_tile_kernel *kernel = s->kernel;
+    const int64_t begin = group * GROUP, end = min(w->b_count, begin + GROUP), first = (w->b_first + begin) * kernel->columns;
+    int32_t *panel = (int32_t *)(w->b_packed + begin * s->b_bytes);
+    kernel->pack_columns(panel, s->b_bytes / 4, g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
+                         min(g->n, first + (end - begin) * kernel->columns) - first, g->k);
+    for (int64_t i = begin; s->norms && i < end; i++)
+        fill_norms(s, w->b_norms + i * s->norms, NULL, 0, 0, panel + (i - begin) * s->b_bytes / 4, kernel->columns,
+                   kernel->compute_columns_norm);
 }
 
-static int64_t count_a_units(const part *w) { return w->s->is_a_direct && !w->s->norms ? 0 : w->a_count; }
+static int64_t count_a_units(const part *w) {
+    return w->s->is_a_direct && !w->s->norms ? 0 : divide_up(w->a_count, GROUP);
+}
 
-static int64_t count_units(const part *w) { return count_a_units(w) + (w->is_b_packed ? 0 : w->b_count); }
+static int64_t count_units(const part *w) { return count_a_units(w) + (w->is_b_packed ? 0 : divide_up(w->b_count, GROUP)); }
 
 static void prepare_units(void *context, int64_t begin, int64_t end, int thread) {
     const part *w = context;
@@ -297,7 +306,7 @@ static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char
     work.tile.is_normal = is_normal(&work.rows, &work.columns, g->bits);
     if (s->is_a_direct && g->m < i1) {
         const int64_t last = i1 - kernel->rows;
-        kernel->pack_rows((int32_t *)work.rest, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
+        kernel->pack_rows((int32_t *)work.rest, 0, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
     }
     for (int64_t first = 0; first < s->pairs; first += s->step_pairs)
         for (int64_t panel = work.a_begin; panel < work.a_end; panel++) multiply_row(&work, panel, first);
@@ -333,7 +342,7 @@ static void multiply_parts(part *w, aipow_pool *pool) {
         for (w->b_first = 0; w->b_first < s->b_panels; w->b_first += s->b_part) {
             w->b_count = min(s->b_part, s->b_panels - w->b_first);
             w->is_b_packed = s->b_part == s->b_panels && (w->a_first > 0 || (w->batch > 0 && !w->g->b_batch));
-            aipow_pool_run(pool, prepare_units, w, count_units(w), max(1, (16 << 10) / s->b_bytes));
+            aipow_pool_run(pool, prepare_units, w, count_units(w), 1);
             aipow_pool_run(pool, multiply_blocks, w, count_blocks(w), 1);
         }
     }

@@ -76,12 +76,16 @@ static void multiply(const aipow_tile *t) {
     }
 }
 
-static void pack_rows(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k) {
-    pack_panel(panel, from, stride, k_stride, count, k, ROWS);
+static void pack_rows(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count,
+                      int64_t k) {
+    for (; count > 0; count -= ROWS, panel += step, from += ROWS * stride)
+        pack_panel(panel, from, stride, k_stride, count < ROWS ? count : ROWS, k, ROWS);
 }
 
-static void pack_columns(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k) {
-    pack_panel(panel, from, stride, k_stride, count, k, COLUMNS);
+static void pack_columns(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride,
+                         int64_t count, int64_t k) {
+    for (; count > 0; count -= COLUMNS, panel += step, from += COLUMNS * stride)
+        pack_panel(panel, from, stride, k_stride, count < COLUMNS ? count : COLUMNS, k, COLUMNS);
 }
 
 static int is_usable(void) { return 1; }

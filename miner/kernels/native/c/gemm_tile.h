@@ -45,9 +45,11 @@ typedef struct {
     int rows, columns;
     int reads_direct; /* whether it takes rows whose pairs lie one after another */
     void (*multiply)(const aipow_tile *tile);
-    /* Makes a panel of `count` <= rows (or columns) of an operand; the rest is zero. */
-    void (*pack_rows)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k);
-    void (*pack_columns)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k);
+    /* Make panels, `step` apart, of `count` rows (or columns) of an operand; the last one's rest is zero. */
+    void (*pack_rows)(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count,
+                      int64_t k);
+    void (*pack_columns)(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride,
+                         int64_t count, int64_t k);
     /* Or null. The sum of squares of a direct row; the largest of a panel's rows, or columns; within a part in 2^14. */
     float (*compute_row_norm)(const int16_t *row, int64_t pairs);
     float (*compute_rows_norm)(const int32_t *panel, int64_t pairs);
@@ -74,7 +76,7 @@ static inline int32_t make_pair(int16_t first, int16_t second) {
     return (int32_t)((uint32_t)(uint16_t)first | (uint32_t)(uint16_t)second << 16);
 }
 
-/* The body of pack_rows and pack_columns for panels of `width`, a constant where it is inlined. */
+/* One panel of `width`, a constant where it is inlined. */
 static inline __attribute__((always_inline)) void pack_panel(int32_t *panel, const int16_t *from, int64_t stride,
                                                              int64_t k_stride, int64_t count, int64_t k, int width) {
     int64_t whole = k / 2;

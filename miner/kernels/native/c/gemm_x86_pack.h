@@ -27,31 +27,46 @@ INLINE void pack_four_rows(int32_t *panel, const int16_t *from, int64_t stride, 
         for (int r = 0; r < 4; r++) panel[p * width + r] = load_pair(from + r * stride + 2 * p);
 }
 
-/* `pack_panel` at the speed of vectors when the panel is full and one of its axes contiguous. */
-INLINE void pack_full_panel(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count, int64_t k,
-                            int width) {
-    const int64_t whole = k / 2;
-    if (count < width || (k_stride != 1 && stride != 1)) {
-        pack_panel(panel, from, stride, k_stride, count, k, width);
-        return;
-    }
-    if (k_stride == 1) {
-        int r = 0;
-        for (; r + 4 <= width; r += 4) pack_four_rows(panel + r, from + r * stride, stride, whole, width);
-        for (; r < width; r++)
-            for (int64_t p = 0; p < whole; p++) panel[p * width + r] = load_pair(from + r * stride + 2 * p);
-    } else {
-        for (int64_t p = 0; p < whole; p++) {
-            const int16_t *first = from + 2 * p * k_stride, *second = first + k_stride;
-            int r = 0;
-            for (; r + 4 <= width; r += 4)
-                _mm_storeu_si128((__m128i *)(panel + p * width + r), _mm_unpacklo_epi16(load_64(first + r), load_64(second + r)));
-            for (; r < width; r += 2)
-                _mm_storel_epi64((__m128i *)(panel + p * width + r), _mm_unpacklo_epi16(load_32(first + r), load_32(second + r)));
-        }
-    }
+/* A full panel of rows whose pairs are contiguous. */
+INLINE void pack_direct_rows(int32_t *panel, const int16_t *from, int64_t stride, int64_t k, int width) {
+    const int fours = width / 4 * 4;
+    for (int r = 0; r < fours; r += 4) pack_four_rows(panel + r, from + r * stride, stride, k / 2, width);
+    for (int r = fours; r < width; r++)
+        for (int64_t p = 0; p < k / 2; p++) panel[p * width + r] = load_pair(from + r * stride + 2 * p);
     if (k & 1)
-        for (int r = 0; r < width; r++) panel[whole * width + r] = make_pair(from[r * stride + (k - 1) * k_stride], 0);
+        for (int r = 0; r < width; r++) panel[k / 2 * width + r] = make_pair(from[r * stride + k - 1], 0);
+}
+
+/* `width` pairs of contiguous integers of two successive k. */
+INLINE void interleave(int32_t *to, const int16_t *first, const int16_t *second, int width) {
+    const int fours = width / 4 * 4;
+    for (int r = 0; r < fours; r += 4)
+        _mm_storeu_si128((__m128i *)(to + r), _mm_unpacklo_epi16(load_64(first + r), load_64(second + r)));
+    for (int r = fours; r < width; r += 2)
+        _mm_storel_epi64((__m128i *)(to + r), _mm_unpacklo_epi16(load_32(first + r), load_32(second + r)));
+}
+
+/* Panels of an operand one of whose axes is contiguous at the speed of vectors, others by `pack_panel`. Where k is the
+   strided axis all panels grow together, so that a cache line of the operand is read once. */
+INLINE void pack_panels(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count,
+                        int64_t k, int width) {
+    if (k_stride != 1 && stride == 1) {
+        const int64_t full = count / width;
+        for (int64_t p = 0; p < k / 2; p++) {
+            const int16_t *first = from + 2 * p * k_stride, *second = first + k_stride;
+            for (int64_t i = 0; i < full; i++) interleave(panel + i * step + p * width, first + i * width, second + i * width, width);
+        }
+        for (int64_t i = 0; k & 1 && i < full; i++)
+            for (int r = 0; r < width; r++)
+                panel[i * step + k / 2 * width + r] = make_pair(from[(k - 1) * k_stride + i * width + r], 0);
+        panel += full * step;
+        from += full * width;
+        count -= full * width;
+    }
+    for (; count > 0; count -= width, panel += step, from += width * stride) {
+        if (k_stride == 1 && count >= width) pack_direct_rows(panel, from, stride, k, width);
+        else pack_panel(panel, from, stride, k_stride, count < width ? count : width, k, width);
+    }
 }
 
 /* The four sums of squares grown by those of four pairs. */

@@ -113,14 +113,14 @@ TARGET static void JOIN(NAME, _multiply)(const aipow_tile *t) {
                                            SPLAT_DOUBLE(t->row_scales[i]), t->column_scales + v * LANES));
 }
 
-TARGET static void JOIN(NAME, _pack_rows)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride,
-                                          int64_t count, int64_t k) {
-    pack_full_panel(panel, from, stride, k_stride, count, k, ROWS);
+TARGET static void JOIN(NAME, _pack_rows)(int32_t *panel, int64_t step, const int16_t *from, int64_t stride,
+                                          int64_t k_stride, int64_t count, int64_t k) {
+    pack_panels(panel, step, from, stride, k_stride, count, k, ROWS);
 }
 
-TARGET static void JOIN(NAME, _pack_columns)(int32_t *panel, const int16_t *from, int64_t stride, int64_t k_stride,
-                                             int64_t count, int64_t k) {
-    pack_full_panel(panel, from, stride, k_stride, count, k, VECTORS * LANES);
+TARGET static void JOIN(NAME, _pack_columns)(int32_t *panel, int64_t step, const int16_t *from, int64_t stride,
+                                             int64_t k_stride, int64_t count, int64_t k) {
+    pack_panels(panel, step, from, stride, k_stride, count, k, VECTORS * LANES);
 }
 
 TARGET static float JOIN(NAME, _row_norm)(const int16_t *row, int64_t pairs) { return compute_row_norm(row, pairs); }
