@@ -7,6 +7,7 @@ use crate::{
     philox::philox4x32,
     transcendental::{cos, erf, exp, log, sin, tanh},
     types::{Dtype, Form},
+    weights::MAX_REF_TIME,
 };
 
 /// Bit patterns of all exponents with mantissas at both ends and in between, both signs: 4 · 256 · 2 and 200,000 more.
@@ -120,6 +121,13 @@ fn philox_gives_the_published_words() {
     // Random123's known answers for philox4x32 with 10 rounds.
     assert_eq!(philox4x32([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     assert_eq!(philox4x32([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+}
+
+#[test]
+fn the_longest_opening_weighs_less_than_a_quarter_of_a_block() {
+    assert_eq!(MAX_REF_TIME, 66_536_000_000);
+    const QUARTER_OF_HALF_A_SECOND: u64 = 125_000_000_000;
+    const { assert!(MAX_REF_TIME <= QUARTER_OF_HALF_A_SECOND) }
 }
 
 #[test]
