@@ -185,10 +185,10 @@ def diff(  # noqa: PLR0913 - the command's options
 
 def _open_side(text: str, graph: Graph) -> str | Dump:
     """A backend's name, or the dump in a file."""
+    from miner.inspect.backends import ALL_BACKENDS
     from miner.inspect.dump import read_dump
-    from miner.kernels import BACKENDS
 
-    if text in BACKENDS or not Path(text).is_file():
+    if text in ALL_BACKENDS or not Path(text).is_file():
         return text
     return read_dump(Path(text), graph)
 

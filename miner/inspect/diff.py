@@ -23,6 +23,7 @@ from consensus.graph import Graph, GraphBuilder
 from consensus.graph.node import Node
 from consensus.graph.ops import NUMPY_DTYPES
 
+from miner.inspect.backends import make_executor
 from miner.inspect.dump import Dump, compute_digest
 from miner.inspect.errors import RefusedNode
 from miner.inspect.source import StepInputs
@@ -184,13 +185,20 @@ def compare_steps(graph: Graph, inputs: StepInputs, a: str, b: str) -> list[str]
 
     Raises the executors' errors.
     """
-    found = [Executor(graph, backend).run(inputs.state, inputs.batch, inputs.key, inputs.step) for backend in (a, b)]
-    left, right = found
-    wrong = [f"state/{name}" for name in sorted(left.state) if not is_same(left.state[name], right.state[name])]
-    for name in ("loss", "grad_norm"):
-        if getattr(left, name).tobytes() != getattr(right, name).tobytes():
-            wrong.append(name)
-    return wrong
+    left, right = (_run_whole(graph, inputs, backend) for backend in (a, b))
+    return [name for name, value in left.items() if not is_same(value, right[name])]
+
+
+def _run_whole(graph: Graph, inputs: StepInputs, backend: str) -> dict[str, Array]:
+    """All outputs of one step by their kind and name."""
+    if graph.signature().purpose == "train":
+        executor = make_executor(graph, backend)
+        state, loss, norm = executor.step(inputs.state, inputs.batch, inputs.key, inputs.step)
+        outputs = {f"state/{name}": np.asarray(state[name]) for name in sorted(state)}
+        return outputs | {"loss": np.asarray(loss), "grad_norm": np.asarray(norm)}
+    found = Executor(graph, backend).evaluate(inputs.state, inputs.batch, inputs.key, inputs.step)
+    outputs = {f"result/{name}": found.results[name] for name in sorted(found.results)}
+    return outputs if found.loss is None else outputs | {"loss": np.asarray(found.loss)}
 
 
 def narrow_step(graph: Graph, inputs: StepInputs, a: str, b: str, tell: Progress) -> int | None:

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from consensus.exact.errors import ExactError
 
-from miner.inspect.errors import MachineUnsound
+from miner.inspect.backends import ALL_BACKENDS, make_executor, verify_any_backend
+from miner.inspect.errors import MachineUnsound, UnusableBackend
 from miner.inspect.machine import Machine, look_at_machine
-from miner.kernels import BACKENDS, Executor, KernelError, SelfTestFailed
-from miner.kernels.selftest import adversarial, verify_backend
+from miner.kernels import KernelError, SelfTestFailed
+from miner.kernels.selftest import adversarial
 
 Array = npt.NDArray[Any]
 Tell = Callable[[str], None]
@@ -97,10 +98,10 @@ class SelfTest:
 def run_self_test(tell: Tell = lambda text: None, with_speeds: bool = True) -> SelfTest:
     """Tests everything that this machine has; ``with_speeds``: and times it."""
     checks, speeds = [], []
-    for backend in BACKENDS:
+    for backend in ALL_BACKENDS:
         tell(f"known answers of backend {backend}")
-        checks.append(_check(f"backend {backend}", lambda backend=backend: verify_backend(backend)))  # type: ignore[misc]
-    usable = [b for b, check in zip(BACKENDS, checks, strict=True) if check.status is Status.PASSED]
+        checks.append(_check(f"backend {backend}", lambda backend=backend: verify_any_backend(backend)))  # type: ignore[misc]
+    usable = [b for b, check in zip(ALL_BACKENDS, checks, strict=True) if check.status is Status.PASSED]
     gemms, gemm_checks = _check_gemm_kernels(tell)
     checks += gemm_checks
     tell("known answers of the tile hasher")
@@ -124,6 +125,8 @@ def _check(name: str, verify: Callable[[], None]) -> Check:
         verify()
     except (SelfTestFailed, ExactError) as error:
         status, reason = Status.FAILED, str(error)
+    except UnusableBackend as error:
+        status, reason = Status.UNAVAILABLE, error.reason
     except (KernelError, ImportError, OSError) as error:
         status, reason = Status.UNAVAILABLE, str(error)
     return Check(name, status, reason, time.perf_counter() - started)
@@ -161,8 +164,8 @@ def _make_step(backend: str, threads: int | None = None) -> Callable[[], dict[st
     from miner.models import build_task_graph, initial_state, load_dataset
 
     state, batch = initial_state(STEP_MODEL, SEED), load_dataset(STEP_MODEL).batch(SEED, 0)
-    executor = Executor(build_task_graph(STEP_MODEL), backend, threads)
-    return lambda: executor.run(state, batch).state
+    executor = make_executor(build_task_graph(STEP_MODEL), backend, threads)
+    return lambda: dict(executor.step(state, batch)[0])
 
 
 def _verify_step(backend: str) -> None:

@@ -19,11 +19,11 @@ from consensus.graph import Graph, GraphBuilder
 from consensus.graph.node import Node
 from consensus.graph.ops import NUMPY_DTYPES, OPS
 
+from miner.inspect.backends import AnyExecutor, make_executor, verify_any_backend
 from miner.inspect.errors import RefusedNode, UnusableBackend
 from miner.inspect.source import Inputs
-from miner.kernels import BACKENDS, Executor, KernelError
+from miner.kernels import KernelError
 from miner.kernels.fast import make_kernel
-from miner.kernels.selftest import verify_backend
 
 Array = npt.NDArray[Any]
 
@@ -67,7 +67,7 @@ class GraphTracer:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
-        self._known: dict[bytes, Executor] = {}
+        self._known: dict[bytes, AnyExecutor] = {}
 
     def compute(self, node: Node, operands: Sequence[Array]) -> Array:
         """One step of `make_node_graph`."""
@@ -84,12 +84,12 @@ class GraphTracer:
         plain = Node(node.op, tuple(range(len(operands))), node.dtype, node.shape, node.attrs)
         key = plain.to_bytes() + repr((forms, masked)).encode()
         if key not in self._known:
-            self._known[key] = Executor(make_node_graph(node, forms, masked), self.backend)
+            self._known[key] = make_executor(make_node_graph(node, forms, masked), self.backend)
         executor = self._known[key]
         batch = {f"operand/{i:04}": np.asarray(a, order="C") for i, a in enumerate(operands) if a.dtype != np.uint32}
         words = next((a for a in operands if a.dtype == np.uint32), None)
         state = {name: np.zeros(f.shape, NUMPY_DTYPES[f.dtype]) for name, f in executor.signature.state.items()}
-        return executor.run(state, batch, None if words is None else (int(words[0]), int(words[1]))).state
+        return executor.step(state, batch, None if words is None else (int(words[0]), int(words[1])))[0]
 
 
 def make_node_graph(node: Node, forms: Sequence[tuple[str, tuple[int, ...]]], masked: bool = False) -> Graph:
@@ -133,10 +133,8 @@ def _get_dtype(array: Array) -> str:
 
 def make_tracer(backend: str) -> NodeTracer:
     """The tracer of a backend; raises `UnusableBackend` when it is unknown, absent or fails its self-test here."""
-    if backend not in BACKENDS:
-        raise UnusableBackend(backend, f"there are {', '.join(BACKENDS)}")
     try:
-        verify_backend(backend)
+        verify_any_backend(backend)
     except (KernelError, OSError, ImportError) as error:
         raise UnusableBackend(backend, str(error)) from error
     own: dict[str, Callable[[], NodeTracer]] = {"reference": ReferenceTracer, "numpy": NumpyTracer}

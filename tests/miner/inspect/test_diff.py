@@ -191,6 +191,13 @@ def test_a_cut_graph_has_the_live_values_as_its_state(graph: Graph) -> None:
     assert set(cut.signature().batch) <= {"batch/x", "batch/y"} | {f"state/{n}" for n in graph.signature().state}
 
 
+def test_whole_steps_of_a_graph_that_only_gives_results() -> None:
+    b = GraphBuilder()
+    b.output("result", "r", b.add("exp", b.input("batch", "x", "f32", (3,))))
+    inputs = StepInputs({}, {"x": np.array([1, 0, -2], F)}, SEED, 0)
+    assert compare_steps(b.finish(), inputs, "numpy", "reference") == []
+
+
 # ---- bad input
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from miner.inspect import selftest
+from miner.inspect.backends import ALL_BACKENDS
 from miner.inspect.errors import MachineUnsound
 from miner.inspect.machine import FEATURES, describe_machine, look_at_machine
 from miner.inspect.selftest import OwnMachine, Status, run_self_test, verify_own_machine
-from miner.kernels import BACKENDS, fast
+from miner.kernels import fast
 from miner.kernels.selftest import verify_backend
 
 
@@ -39,7 +40,8 @@ def test_a_sound_machine_passes_and_is_timed() -> None:
     assert found.is_sound and told
     status = {check.name: check.status for check in found.checks}
     assert status["backend numpy"] == status["backend reference"] == status["step numpy"] == Status.PASSED
-    assert {f"backend {backend}" for backend in BACKENDS} <= set(status)
+    assert {f"backend {backend}" for backend in ALL_BACKENDS} <= set(status)
+    assert (status["backend triton"] is Status.UNAVAILABLE) == (not found.machine.gpus)
     assert all(speed.amount > 0 for speed in found.speeds)
     assert any(speed.name.startswith("step numpy") and speed.unit == "MAC" for speed in found.speeds)
 
