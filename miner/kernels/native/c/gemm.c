@@ -113,8 +113,8 @@ typedef struct {
 } part;
 
 /* The norms of `rows` direct rows (panel null), or of a packed panel. */
-static void fill_norms(const cut *s, float *norms, const int16_t *direct, int64_t row, int64_t rows, const int32_t *panel,
-                       int width, float (*compute)(const int32_t *panel, int64_t pairs)) {
+static void fill_norms(const cut *s, float *norms, const int16_t *direct, int64_t row, int64_t rows,
+                       const int32_t *panel, int width, float (*compute)(const int32_t *panel, int64_t pairs)) {
     float *total = norms + s->norms - 1;
     *total = 0;
     for (int64_t first = 0; first < s->pairs; first += s->step_pairs, norms++) {
@@ -134,25 +134,28 @@ static void prepare_rows(const part *w, int64_t group) {
     const cut *s = w->s;
     const aipow_gemm *g = w->g;
     const aipow_tile_kernel *kernel = s->kernel;
-    const int64_t begin = group * GROUP, end = min(w->a_count, begin + GROUP), first = (w->a_first + begin) * kernel->rows;
+    const int64_t begin = group * GROUP, end = min(w->a_count, begin + GROUP);
+    const int64_t first = (w->a_first + begin) * kernel->rows, last = min(g->m, (w->a_first + end) * kernel->rows);
     const int16_t *from = g->a + w->batch * g->a_batch + first * g->a_row;
     int32_t *panel = s->is_a_direct ? NULL : (int32_t *)(w->a_packed + begin * s->a_bytes);
-    if (panel)
-        kernel->pack_rows(panel, s->a_bytes / 4, from, g->a_row, g->a_k, min(g->m, first + (end - begin) * kernel->rows) - first,
-                          g->k);
-    for (int64_t i = begin; s->norms && i < end; i++, from += kernel->rows * g->a_row)
-        fill_norms(s, w->a_norms + i * s->norms, from, g->a_row, min(kernel->rows, g->m - (w->a_first + i) * kernel->rows),
-                   panel ? panel + (i - begin) * s->a_bytes / 4 : NULL, kernel->rows, kernel->compute_rows_norm);
+    if (panel) kernel->pack_rows(panel, s->a_bytes / 4, from, g->a_row, g->a_k, last - first, g->k);
+    for (int64_t i = begin; s->norms && i < end; i++, from += kernel->rows * g->a_row) {
+        const int64_t rows = min(kernel->rows, g->m - (w->a_first + i) * kernel->rows);
+        const int32_t *packed = panel ? panel + (i - begin) * s->a_bytes / 4 : NULL;
+        float *norms = w->a_norms + i * s->norms;
+        fill_norms(s, norms, from, g->a_row, rows, packed, kernel->rows, kernel->compute_rows_norm);
+    }
 }
 
 static void prepare_columns(const part *w, int64_t group) {
     const cut *s = w->s;
     const aipow_gemm *g = w->g;
     const aipow_tile_kernel *kernel = s->kernel;
-    const int64_t begin = group * GROUP, end = min(w->b_count, begin + GROUP), first = (w->b_first + begin) * kernel->columns;
+    const int64_t begin = group * GROUP, end = min(w->b_count, begin + GROUP);
+    const int64_t first = (w->b_first + begin) * kernel->columns, last = min(g->n, (w->b_first + end) * kernel->columns);
+    const int16_t *from = g->b + w->batch * g->b_batch + first * g->b_col;
     int32_t *panel = (int32_t *)(w->b_packed + begin * s->b_bytes);
-    kernel->pack_columns(panel, s->b_bytes / 4, g->b + w->batch * g->b_batch + first * g->b_col, g->b_col, g->b_k,
-                         min(g->n, first + (end - begin) * kernel->columns) - first, g->k);
+    kernel->pack_columns(panel, s->b_bytes / 4, from, g->b_col, g->b_k, last - first, g->k);
     for (int64_t i = begin; s->norms && i < end; i++)
         fill_norms(s, w->b_norms + i * s->norms, NULL, 0, 0, panel + (i - begin) * s->b_bytes / 4, kernel->columns,
                    kernel->compute_columns_norm);
@@ -162,7 +165,9 @@ static int64_t count_a_units(const part *w) {
     return w->s->is_a_direct && !w->s->norms ? 0 : divide_up(w->a_count, GROUP);
 }
 
-static int64_t count_units(const part *w) { return count_a_units(w) + (w->is_b_packed ? 0 : divide_up(w->b_count, GROUP)); }
+static int64_t count_units(const part *w) {
+    return count_a_units(w) + (w->is_b_packed ? 0 : divide_up(w->b_count, GROUP));
+}
 
 static void prepare_units(void *context, int64_t begin, int64_t end, int thread) {
     const part *w = context;
@@ -276,7 +281,8 @@ static void multiply_row(const block *work, int64_t panel, int64_t first) {
         multiply_tile(work, &t, i, (w->b_first + b_panel) * kernel->columns);
     }
     if (!t.is_last || !g->post) return;
-    int64_t j0 = (w->b_first + work->b_begin) * kernel->columns, j1 = min(g->n, (w->b_first + work->b_end) * kernel->columns);
+    const int64_t j0 = (w->b_first + work->b_begin) * kernel->columns;
+    const int64_t j1 = min(g->n, (w->b_first + work->b_end) * kernel->columns);
     for (int64_t r = i; r < min(g->m, i + kernel->rows); r++) g->post(g->post_ctx, w->batch, r, j0, j1);
 }
 
@@ -306,7 +312,8 @@ static void multiply_block(const part *w, int64_t a_block, int64_t b_block, char
     work.tile.is_normal = is_normal(&work.rows, &work.columns, g->bits);
     if (s->is_a_direct && g->m < i1) {
         const int64_t last = i1 - kernel->rows;
-        kernel->pack_rows((int32_t *)work.rest, 0, g->a + w->batch * g->a_batch + last * g->a_row, g->a_row, 1, g->m - last, g->k);
+        const int16_t *from = g->a + w->batch * g->a_batch + last * g->a_row;
+        kernel->pack_rows((int32_t *)work.rest, 0, from, g->a_row, 1, g->m - last, g->k);
     }
     for (int64_t first = 0; first < s->pairs; first += s->step_pairs)
         for (int64_t panel = work.a_begin; panel < work.a_end; panel++) multiply_row(&work, panel, first);

@@ -38,7 +38,8 @@ static void add_pairs(int32x4_t s[ROWS][2], int64_t pairs, const int16_t *a, con
 
 /* f32(S scale) of four sums with S = high 2^22 + low, a zero being +0. */
 static float32x4_t scale(int32x4_t low, int32x4_t high, double row, const double *columns) {
-    const int64x2_t first = vaddq_s64(vshlq_n_s64(vmovl_s32(vget_low_s32(high)), HIGH_SHIFT), vmovl_s32(vget_low_s32(low)));
+    const int64x2_t high_half = vshlq_n_s64(vmovl_s32(vget_low_s32(high)), HIGH_SHIFT);
+    const int64x2_t first = vaddq_s64(high_half, vmovl_s32(vget_low_s32(low)));
     const int64x2_t second = vaddq_s64(vshlq_n_s64(vmovl_high_s32(high), HIGH_SHIFT), vmovl_high_s32(low));
     const float64x2_t left = vmulq_f64(vcvtq_f64_s64(first), vmulq_n_f64(vld1q_f64(columns), row));
     const float64x2_t right = vmulq_f64(vcvtq_f64_s64(second), vmulq_n_f64(vld1q_f64(columns + 2), row));

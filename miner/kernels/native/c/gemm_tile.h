@@ -1,8 +1,8 @@
 /* What the blocked driver (gemm.c) and the processors' kernels share: packed panels and the tile.
 
-   Integers go in pairs (k, k + 1), one pair in 32 bits, an odd k being filled up with zero. A panel holds, for each pair,
-   the pair of each of its rows (operand a) or columns (operand b). A kernel multiplies one panel of `rows` rows with one
-   of `columns` columns. Sums are int32; before they could overflow their upper part moves to a second int32:
+   Integers go in pairs (k, k + 1), one pair in 32 bits, an odd k being filled up with zero. A panel holds, for each
+   pair, the pair of each of its rows (operand a) or columns (operand b). A kernel multiplies one panel of `rows` rows
+   with one of `columns` columns. Sums are int32; before they could overflow their upper part moves to a second int32:
    S = high 2^22 + low, and |high| < 2^31 for every |S| < 2^53. */
 #ifndef AIPOW_GEMM_TILE_H
 #define AIPOW_GEMM_TILE_H

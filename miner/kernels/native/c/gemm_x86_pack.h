@@ -48,13 +48,14 @@ INLINE void interleave(int32_t *to, const int16_t *first, const int16_t *second,
 
 /* Panels of an operand one of whose axes is contiguous at the speed of vectors, others by `pack_panel`. Where k is the
    strided axis all panels grow together, so that a cache line of the operand is read once. */
-INLINE void pack_panels(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride, int64_t count,
-                        int64_t k, int width) {
+INLINE void pack_panels(int32_t *panel, int64_t step, const int16_t *from, int64_t stride, int64_t k_stride,
+                        int64_t count, int64_t k, int width) {
     if (k_stride != 1 && stride == 1) {
         const int64_t full = count / width;
         for (int64_t p = 0; p < k / 2; p++) {
             const int16_t *first = from + 2 * p * k_stride, *second = first + k_stride;
-            for (int64_t i = 0; i < full; i++) interleave(panel + i * step + p * width, first + i * width, second + i * width, width);
+            for (int64_t i = 0; i < full; i++)
+                interleave(panel + i * step + p * width, first + i * width, second + i * width, width);
         }
         for (int64_t i = 0; k & 1 && i < full; i++)
             for (int r = 0; r < width; r++)
@@ -70,7 +71,9 @@ INLINE void pack_panels(int32_t *panel, int64_t step, const int16_t *from, int64
 }
 
 /* The four sums of squares grown by those of four pairs. */
-INLINE __m128 add_squares(__m128 sums, __m128i pairs) { return _mm_add_ps(sums, _mm_cvtepi32_ps(_mm_madd_epi16(pairs, pairs))); }
+INLINE __m128 add_squares(__m128 sums, __m128i pairs) {
+    return _mm_add_ps(sums, _mm_cvtepi32_ps(_mm_madd_epi16(pairs, pairs)));
+}
 
 INLINE float get_largest(__m128 sums) {
     sums = _mm_max_ps(sums, _mm_movehl_ps(sums, sums));

@@ -17,8 +17,8 @@ static int64_t draw(int64_t least, int64_t most) {
 static void fill(int16_t *q, int64_t size, int bits, int64_t pattern) {
     const int64_t limit = (int64_t)1 << bits, any = draw(-limit, limit);
     for (int64_t i = 0; i < size; i++) {
-        int64_t value = pattern == 0 ? draw(-limit, limit) : pattern == 1 ? limit : pattern == 2 ? any : i / 150 % 2 ? -limit : limit;
-        q[i] = (int16_t)value;
+        const int64_t same = pattern == 1 ? limit : any, wave = i / 150 % 2 ? -limit : limit;
+        q[i] = (int16_t)(pattern == 0 ? draw(-limit, limit) : pattern == 3 ? wave : same);
     }
 }
 
