@@ -39,7 +39,10 @@ TILES = (
 )
 """Candidates; any gives the same bytes."""
 INTERPRETED = TileShape(32, 32, 256, 4, 1)
+SMALL = 2**22
+"""Products of up to so many MACs (= 4,194,304) are not worth measuring: the first tile does them."""
 REPEATS = 5
+"""Calls of one measurement."""
 
 Buffers = tuple[Any, Any, Any, Any, Any]
 """Planes and exponents of A, those of B, the result."""
@@ -56,8 +59,13 @@ def launch(gemm: Gemm, buffers: Buffers, tile: TileShape) -> None:
 def compile_candidates(gemm: Gemm) -> None:
     """Ask for the kernels that `choose_tile` will try."""
     types = (torch.int8, torch.int32, torch.int8, torch.int32, torch.float32)
-    for tile in TILES:
+    for tile in _candidates(gemm):
         library.multiply.warmup(*types, *_sizes(gemm), grid=(1,), **_options(gemm, tile))
+
+
+def _candidates(gemm: Gemm) -> tuple[TileShape, ...]:
+    """Tiles worth compiling and measuring for a product."""
+    return TILES if gemm.batch * gemm.m * gemm.n * gemm.k > SMALL else TILES[:1]
 
 
 def _sizes(gemm: Gemm) -> tuple[int, ...]:
@@ -83,9 +91,11 @@ def choose_tile(gemm: Gemm, buffers: Buffers) -> TileShape:
     """The fastest tile for a product's sizes on this device, measured at the first asking."""
     if not buffers[0].is_cuda:
         return INTERPRETED
-    key = (gemm.batch, gemm.m, gemm.n, gemm.k)
+    candidates, key = _candidates(gemm), (gemm.batch, gemm.m, gemm.n, gemm.k)
+    if len(candidates) == 1:
+        return candidates[0]
     if key not in _fastest:
-        _fastest[key] = min(TILES, key=lambda tile: _measure(lambda: launch(gemm, buffers, tile)))
+        _fastest[key] = min(candidates, key=lambda tile: _measure(lambda: launch(gemm, buffers, tile)))
     return _fastest[key]
 
 

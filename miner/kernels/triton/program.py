@@ -132,17 +132,14 @@ class TritonProgram:
         State arrays that the last step gave are not sent to the device again. Raises `NonFiniteState`,
         `IndexOutOfRange`.
         """
-        state = {name: array for (kind, name), array in inputs.items() if kind == "state"}
-        resident = self._last
-        if resident is not None and all(resident[0].get(name) is array for name, array in state.items()):
-            new, results = self.advance(resident[1], inputs)
-        else:
-            new, results = self.advance(state, inputs)
-        outputs = dict(results)
-        arrays = {name: new[name] for name in new}
-        outputs |= {("state", name): array for name, array in arrays.items()}
+        state: Mapping[str, Array] = {name: array for (kind, name), array in inputs.items() if kind == "state"}
+        if self._last is not None and all(self._last[0].get(name) is array for name, array in state.items()):
+            self._place_fixed(state, is_trusted=False)
+            state = self._last[1]
+        new, results = self.advance(state, inputs)
+        arrays = dict(new)
         self._last = (arrays, new)
-        return outputs
+        return results | {("state", name): array for name, array in arrays.items()}
 
     def advance(
         self, state: Mapping[str, Array], inputs: Mapping[Key, Array]
@@ -152,7 +149,7 @@ class TritonProgram:
         ``state`` is faster as a `DeviceState` of this program. Raises as `run`; what was given is as before then.
         """
         source = self._place_state(state)
-        self._place_fixed(state, inputs)
+        self._place_fixed(state, is_trusted=self.owns(state))
         self._batch.put(self._staging.numpy(), inputs)
         self._batch_block.copy_(self._staging, non_blocking=True)
         target = 1 - source if self._states else 0
@@ -180,7 +177,6 @@ class TritonProgram:
             if holder() is state:
                 return number
         self._release(0)
-        self._holders[0] = lambda: None
         if self.owns(state):
             self._states[0].copy_(state.block)
             return 0
@@ -194,12 +190,14 @@ class TritonProgram:
         holder = self._holders[number]() if self._states else None
         if holder is not None:
             holder.block = holder.block.clone()
+        self._holders[number] = lambda: None
 
-    def _place_fixed(self, state: Mapping[str, Array], inputs: Mapping[Key, Array]) -> None:
-        """Send state that the step only reads, unless it is there."""
+    def _place_fixed(self, state: Mapping[str, Array], is_trusted: bool) -> None:
+        """Send state that the step only reads, unless it is there: the array that was sent last, and nobody can have
+        changed it since, because it is read-only or part of a `DeviceState`."""
         for key, slot in self._fixed.slots.items():
             array = state[key[1]]
-            if self._fixed_from.get(key) is not array:
+            if self._fixed_from.get(key) is not array or (array.flags.writeable and not is_trusted):
                 if slot.dtype == "f32" and key in self._passed.values() and not np.isfinite(array).all():
                     raise NonFiniteState(f"output state {key[1]}")
                 data = np.ascontiguousarray(array).reshape(-1)
