@@ -195,16 +195,19 @@ def silu_backward(e: Emitter, grad: Value, x: Value) -> Value:
     return e.mul(grad, e.mul(s, e.add(e.mul(x, e.sub(1.0, s)), 1.0)))
 
 
+MAX_EXPONENT = 8
+"""Largest magnitude of an exponent that is worked out by multiplications."""
+
+
 def power(e: Emitter, x: Value, exponent: float) -> Value | None:
-    """x^n for n = 0.5, −0.5, −1 and whole 1 … 8, by multiplications from the left; None for others."""
-    if exponent in (0.5, -0.5):
-        root = e.unary("sqrt", x)
-        return root if exponent > 0 else e.div(1.0, root)
-    if exponent == -1:
-        return e.div(1.0, x)
-    if exponent not in range(1, 9):
+    """x^n for n = ±0.5, ±1, ±1.5, … ±8, by multiplications from the left and a root; None for others."""
+    size = abs(exponent)
+    if 2 * size not in range(1, 2 * MAX_EXPONENT + 1):
         return None
-    result = x
-    for _ in range(int(exponent) - 1):
-        result = e.mul(result, x)
-    return result
+    factors = [x] * int(size)
+    if size % 1:
+        factors.append(e.unary("sqrt", x))
+    result = factors[0]
+    for factor in factors[1:]:
+        result = e.mul(result, factor)
+    return result if exponent > 0 else e.div(1.0, result)

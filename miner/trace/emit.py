@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from consensus.exact.matmul import DEFAULT_BITS
 from consensus.graph import GraphBuilder
 from consensus.graph.graph import MAX_INPUTS
 from consensus.graph.node import Attribute
+from consensus.graph.ops import OPS
 
+Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 
@@ -38,6 +42,7 @@ class Emitter:
         self.row_sums: dict[int, Value] = {}
         """Sums over the last axis (kept as 1) of values whose making tells them without adding up."""
         self._streams = 0
+        self._known: dict[int, Array | None] = {}
 
     def shape(self, value: Value) -> Shape:
         """Shape of a value."""
@@ -46,6 +51,16 @@ class Emitter:
     def dtype(self, value: Value) -> str:
         """Dtype of a value."""
         return self.builder.dtype(value.id)
+
+    def evaluate(self, value: Value) -> Array | None:
+        """The elements of a value that depends on no input of the graph, by the reference; None for others."""
+        if value.id not in self._known:
+            node = self.builder.node(value.id)
+            inputs = [self.evaluate(Value(i)) for i in node.inputs]
+            run = OPS[node.op].run
+            given = [array for array in inputs if array is not None]
+            self._known[value.id] = None if run is None or len(given) < len(inputs) else np.asarray(run(node, given))
+        return self._known[value.id]
 
     def constant(self, value: Operand, dtype: str) -> Value:
         """A scalar of ``dtype``; a `Value` is cast."""

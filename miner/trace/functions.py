@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from miner.trace import source
+from miner.trace.errors import DataDependentBranch
+from miner.trace.sizes import SIZE_FUNCTIONS, Log, watch
 
 
 def attention(
@@ -57,11 +61,29 @@ REPLACED: dict[Any, tuple[Callable[..., Tensor], Callable[..., bool]]] = {
 """Our form by PyTorch's function, and whether it takes these arguments."""
 
 
+ELEMENT_FUNCTIONS = frozenset(
+    {Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.data_ptr, Tensor.untyped_storage, Tensor.__dlpack__}
+)
+"""PyTorch functions that give the elements of their first argument, which a traced tensor has not."""
+
+
 class Replacements(TorchFunctionMode):  # type: ignore[misc]
-    """Calls our form of the functions in `REPLACED` while it is active."""
+    """Calls our form of the functions in `REPLACED` while it is active, and watches the sizes that it gives."""
+
+    def __init__(self, unwatched: Sequence[Tensor]) -> None:
+        """``unwatched``: parameters and buffers, whose sizes no batch decides."""
+        super().__init__()
+        self.branches: Log = {}
+        """Lines that compared a size."""
+        self._unwatched = {id(tensor) for tensor in unwatched}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """One call of a PyTorch function."""
         options = kwargs or {}
+        if func in ELEMENT_FUNCTIONS and torch._is_functional_tensor(args[0]):
+            raise DataDependentBranch(source.describe(source.find_place()))
+        if func in SIZE_FUNCTIONS:
+            size = func(*args, **options)
+            return size if id(args[0]) in self._unwatched else watch(size, self.branches)
         ours, takes = REPLACED.get(func, (func, None))
         return ours(*args, **options) if takes is not None and takes(*args, **options) else func(*args, **options)

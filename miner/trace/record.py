@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from consensus.graph import GraphError
+from consensus.graph.errors import WrongShape
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -77,7 +78,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         if torch._is_functional_tensor(tensor):
             torch._sync(tensor)
             tensor = torch._from_functional_tensor(tensor)
-        return self._to_value(tensor)
+        value = self._to_value(tensor)
+        if isinstance(value, Blank):
+            raise UntraceableModel(f"a result has the shape {value.shape}; nothing can be computed of no elements")
+        return value
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Lower one call."""
@@ -85,12 +89,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         if name.startswith("prim."):
             return _CPU
         if name == _ITEM:
-            raise DataDependentBranch(self._line())
+            return self._read(args[0])
         kwargs = kwargs or {}
         if rule is None:
             raise UnsupportedOperator(name, self._line(), _shapes((args, kwargs)))
         if torch._C._current_autograd_node() is None:
-            self._places[torch.autograd._get_sequence_nr() - 1] = source.find_place()
+            self._places.setdefault(torch.autograd._get_sequence_nr() - 1, source.find_place())
         try:
             blank = BLANK_ALLOWED.get(name, ())
             read = [None if i in blank and _is_blank(a) else _map(self._to_value, a) for i, a in enumerate(args)]
@@ -104,9 +108,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
             return self._wrap(values, next(iter(_tensors(args)), None))
         except RuleRefusal as refusal:
             raise UnsupportedOperator(name, self._line(), _shapes((args, kwargs)), str(refusal)) from refusal
+        except WrongShape as error:
+            raise UntraceableModel(f"{name} cannot be called so: {error} ({self._line()})") from error
         except GraphError as error:
             raise type(error)(f"{name} ({self._line()}): {error}") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             reason = f"has arguments without an exact form: {error}"
             raise UnsupportedOperator(name, self._line(), _shapes((args, kwargs)), reason) from error
 
@@ -115,13 +121,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
             self._names[func] = str(func), RULES.get(str(func))
         return self._names[func]
 
+    def _read(self, tensor: Tensor) -> bool | int | float:
+        """The number that Python asks for, where it depends on no input of the graph."""
+        value = self._to_value(tensor)
+        found = self._emitter.evaluate(value) if isinstance(value, Value) else None
+        if found is None:
+            raise DataDependentBranch(self._line())
+        return found.item()  # type: ignore[no-any-return]
+
     def _line(self) -> str:
         node = torch._C._current_autograd_node()
         if node is None:
             return source.describe(source.find_place())
         return f"the backward of {source.describe(self._places.get(node._sequence_nr()))}"
 
-    def _to_value(self, tensor: Tensor) -> Value:
+    def _to_value(self, tensor: Tensor) -> Value | Blank:
+        """The node of an operand, or a blank for one without elements."""
+        if tensor.numel() == 0:
+            return Blank(tuple(tensor.shape), DTYPES.get(tensor.dtype, "f32"))
         if isinstance(tensor, Ghost):
             if tensor.value is None:
                 raise RuleRefusal(f"reads {tensor.dtype}{tuple(tensor.shape)}, which has no exact form")
@@ -144,6 +161,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         """Ghosts for the results of a view, laid out as PyTorch says."""
         if isinstance(metas, list | tuple):
             return [self._wrap_like(name, m, v) for m, v in zip(metas, values, strict=True)]
+        if isinstance(values, Blank):
+            return Ghost(metas, None)
         found, wanted = self._emitter.shape(values), tuple(metas.shape)
         if found != wanted:
             raise AssertionError(f"the rule of {name} gives the shape {found}, PyTorch {wanted}")

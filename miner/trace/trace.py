@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miner.trace import source
 from miner.trace.emit import Emitter, Value
-from miner.trace.errors import TraceError, UntraceableModel
+from miner.trace.errors import ShapeBranchWarning, TraceError, UntraceableModel
 from miner.trace.functions import Replacements
 from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX
 from miner.trace.optimisers import Optimiser
@@ -138,10 +138,11 @@ class _Trace:
         modes = {part: part.training for part in self.module.modules()}
         if self.module.training != training:
             self.module.train(training)
+        functions = Replacements(list(self.tensors.values()))
         try:
             with (
-                warnings.catch_warnings(), functionalised(), torch.set_grad_enabled(training),
-                sdpa_kernel(SDPBackend.MATH), self.recorder, Replacements(),
+                functionalised(), torch.set_grad_enabled(training), sdpa_kernel(SDPBackend.MATH),
+                self.recorder, functions,
             ):  # fmt: skip
                 yield
         except (TraceError, GraphError):
@@ -152,6 +153,10 @@ class _Trace:
         finally:
             for part, mode in modes.items():
                 part.training = mode
+        if functions.branches:
+            lines = "; ".join(source.describe(place) for place in functions.branches)
+            message = f"sizes decide what the code does, so the graph holds for this batch's sizes only: {lines}"
+            warnings.warn(ShapeBranchWarning(message), stacklevel=4)
 
     def call(self, function: Callable[[nn.Module, Batch], Any]) -> Any:
         """What the function gives for the module, with our tensors in place of its own, and the batch."""

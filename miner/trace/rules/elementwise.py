@@ -7,7 +7,7 @@ from typing import Any
 
 from miner.trace import decompositions as d
 from miner.trace.emit import Emitter, Operand, Value
-from miner.trace.rules.registry import RULES, require, rule
+from miner.trace.rules.registry import RULES, Blank, require, rule
 
 for _op in ("eq", "ne", "lt", "le", "gt", "ge"):
     for _form in ("Tensor", "Scalar"):
@@ -190,6 +190,30 @@ def _softplus(e: Emitter, a: Value, beta: float = 1.0, threshold: float = 20.0) 
 def _softplus_backward(e: Emitter, grad: Value, a: Value, beta: float, threshold: float) -> Value:
     scaled = e.mul(a, float(beta))
     return e.where(e.op("gt", scaled, float(threshold)), grad, e.mul(grad, d.sigmoid(e, scaled)))
+
+
+@rule("mish.default")
+def _mish(e: Emitter, a: Value) -> Value:
+    return e.mul(a, e.unary("tanh", _softplus(e, a)))
+
+
+@rule("mish_backward.default")
+def _mish_backward(e: Emitter, grad: Value, a: Value) -> Value:
+    """tanh(s) + x · sigmoid(x) · (1 − tanh²(s)) with s = softplus(x)."""
+    gate = e.unary("tanh", _softplus(e, a))
+    slope = e.add(gate, e.mul(e.mul(a, d.sigmoid(e, a)), e.sub(1.0, e.mul(gate, gate))))
+    return e.mul(grad, slope)
+
+
+@rule("log_sigmoid_forward.default")
+def _log_sigmoid(e: Emitter, a: Value) -> tuple[Value, Blank]:
+    tail = e.unary("log", e.add(e.unary("exp", e.unary("neg", e.unary("abs", a))), 1.0))
+    return e.sub(d.minimum(e, a, 0.0), tail), Blank((0,), "f32")
+
+
+@rule("log_sigmoid_backward.default", blank=frozenset({2}))
+def _log_sigmoid_backward(e: Emitter, grad: Value, a: Value, buffer: None) -> Value:
+    return e.mul(grad, d.sigmoid(e, e.unary("neg", a)))
 
 
 @rule("maximum.default")

@@ -174,8 +174,11 @@ def _unbind(e: Emitter, a: Value, dim: int = 0) -> tuple[Value, ...]:
 
 
 @rule("cat.default")
-def _cat(e: Emitter, values: list[Value], dim: int = 0) -> Value:
-    return e.concat(list(e.promote(*values)), dim % len(e.shape(values[0])))
+def _cat(e: Emitter, values: list[Value | Blank], dim: int = 0) -> Value:
+    """Tensors without elements are left out, as PyTorch does."""
+    full = [v for v in values if isinstance(v, Value)]
+    require(bool(full), "joins nothing")
+    return e.concat(list(e.promote(*full)), dim % len(e.shape(full[0])))
 
 
 @rule("stack.default")
@@ -186,8 +189,7 @@ def _stack(e: Emitter, values: list[Value], dim: int = 0) -> Value:
 @rule("flip.default")
 def _flip(e: Emitter, a: Value, dims: list[int]) -> Value:
     for dim in dims:
-        size = e.shape(a)[dim]
-        a = e.concat([e.slice(a, dim % len(e.shape(a)), i, i + 1) for i in reversed(range(size))], dim)
+        a = _index_select(e, a, dim, e.sub(e.shape(a)[dim] - 1, e.iota(e.shape(a)[dim])))
     return a
 
 
@@ -352,14 +354,17 @@ def _wrap_negative(e: Emitter, a: Value, axis: int, index: Value) -> Value:
 
 @rule("index_put.default", "_unsafe_index_put.default", "_index_put_impl.default")
 def _index_put(e: Emitter, a: Value, indices: list[Value | None], values: Value, accumulate: bool = False) -> Value:
-    """The gradient of `index.Tensor` with its index on the first axis."""
+    """The gradient of `index.Tensor`: slices along its axis are added where they came from."""
     axis, index = _only_index(e, indices)
-    require(axis == 0 and accumulate and e.dtype(a) == "f32", "adds rows only")
-    rows, rest, count = e.shape(a)[0], e.shape(a)[1:], prod(e.shape(index))
-    places = e.reshape(_wrap_negative(e, a, 0, index), (count,))
-    spread = e.expand(values, (*e.shape(index), *rest))
-    added = e.add_rows(e.reshape(spread, (count, prod(rest))), places, rows)
-    return e.add(a, e.reshape(added, e.shape(a)))
+    require(accumulate and e.dtype(a) == "f32", "adds slices only")
+    shape, extra = e.shape(a), len(e.shape(index))
+    rows, rest, count = shape[axis], (*shape[:axis], *shape[axis + 1 :]), prod(e.shape(index))
+    places = e.reshape(_wrap_negative(e, a, axis, index), (count,))
+    spread = e.expand(values, (*shape[:axis], *e.shape(index), *shape[axis + 1 :]))
+    order = [*range(axis, axis + extra), *range(axis), *range(axis + extra, extra + len(rest))]
+    flat = e.reshape(e.permute(spread, order), (count, prod(rest)))
+    added = e.reshape(e.add_rows(flat, places, rows), (rows, *rest))
+    return e.add(a, e.permute(added, [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]))
 
 
 @rule("gather.default")

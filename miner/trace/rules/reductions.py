@@ -79,6 +79,30 @@ def _max(e: Emitter, a: Value) -> Value:
     return _amax(e, a, [])
 
 
+@rule("any.default", "any.dim", "any.dims")
+def _any(e: Emitter, a: Value, dims: int | list[int] | None = None, keepdim: bool = False) -> Value:
+    hit = e.cast(a if e.dtype(a) == "bool" else e.op("ne", a, 0), "f32")
+    return e.op("gt", e.reduce("amax", hit, positive_axes(dims, len(e.shape(a))), keepdim), 0.0)
+
+
+@rule("all.default", "all.dim", "all.dims")
+def _all(e: Emitter, a: Value, dims: int | list[int] | None = None, keepdim: bool = False) -> Value:
+    return e.unary("not", _any(e, e.unary("not", a if e.dtype(a) == "bool" else e.op("ne", a, 0)), dims, keepdim))
+
+
+@rule("cumsum.default")
+def _cumsum(e: Emitter, a: Value, dim: int, dtype: Any = None) -> Value:
+    """By doubling: after step k each element has added up 2^k of its predecessors."""
+    a = e.cast(a, our_dtype(dtype, "i64" if e.dtype(a) == "bool" else e.dtype(a)))
+    axis = dim % len(e.shape(a))
+    size, reach = e.shape(a)[axis], 1
+    while reach < size:
+        low, high = ([n * (i == axis) for i in range(len(e.shape(a)))] for n in (reach, -reach))
+        a = e.add(a, e.pad(a, low, high, [0] * len(low)))
+        reach *= 2
+    return a
+
+
 @rule("mm.default", "bmm.default")
 def _mm(e: Emitter, a: Value, b: Value) -> Value:
     return e.matmul(a, b)

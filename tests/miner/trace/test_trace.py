@@ -1,52 +1,24 @@
 """The tracer: exact gradients and optimisers follow PyTorch's, and what is not exact is refused by name and line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from consensus.graph import Graph, GraphError
-from miner.kernels import Executor
-from miner.trace import AdamW, Optimiser, Sgd, UnsupportedOperator, UntraceableModel, initial_state, trace_step
-
-Batch = Mapping[str, Tensor]
-
-
-def torch_optimiser(module: nn.Module, o: Optimiser) -> torch.optim.Optimizer:
-    if isinstance(o, Sgd):
-        return torch.optim.SGD(module.parameters(), o.learning_rate, o.momentum, weight_decay=o.weight_decay)
-    assert isinstance(o, AdamW)
-    betas = (o.beta1, o.beta2)
-    return torch.optim.AdamW(module.parameters(), o.learning_rate, betas, o.eps, weight_decay=o.weight_decay)
-
-
-def compare_with_torch(
-    module: nn.Module,
-    loss: Callable[[nn.Module, Batch], Tensor],
-    o: Optimiser,
-    batch: Batch,
-    steps: int,
-    tolerance: float,
-) -> None:
-    """Losses, gradient norms and parameters after some steps are close to eager PyTorch's."""
-    graph = trace_step(module, loss, o, batch, bits=14)
-    executor, state = Executor(graph), initial_state(module, o, graph.signature().state)
-    eager = torch_optimiser(module, o)
-    arrays = {k: v.numpy() for k, v in batch.items()}
-    for _ in range(steps):
-        state, exact_loss, exact_norm = executor.step(state, arrays)
-        eager.zero_grad()
-        value = loss(module, batch)
-        value.backward()
-        norm = torch.sqrt(sum((p.grad**2).sum() for p in module.parameters() if p.grad is not None))
-        eager.step()
-        assert float(exact_loss) == pytest.approx(value.item(), rel=tolerance, abs=tolerance)
-        assert float(exact_norm) == pytest.approx(norm.item(), rel=10 * tolerance, abs=tolerance)
-    for name, parameter in module.named_parameters():
-        assert np.allclose(state[f"param/{name}"], parameter.detach().numpy(), rtol=10 * tolerance, atol=10 * tolerance)
+from miner.trace import (
+    AdamW,
+    DataDependentBranch,
+    Optimiser,
+    Sgd,
+    ShapeBranchWarning,
+    UnsupportedOperator,
+    UntraceableModel,
+    trace_step,
+)
+from tests.miner.trace.compare import Batch, compare_with_torch
 
 
 class Zoo(nn.Module):  # type: ignore[misc]
@@ -115,8 +87,8 @@ def test_unsupported_operator_names_operator_shapes_and_line() -> None:
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        (lambda w, x: (w.abs() ** 2.5 * x).sum(), "exponent"),
-        (lambda w, x: torch.cumsum(w * x, 0).sum(), "not in exact"),
+        (lambda w, x: (w.abs() ** 2.3 * x).sum(), "exponent"),
+        (lambda w, x: torch.cumprod(w * x, 0).sum(), "not in exact"),
         (lambda w, x: functional.cross_entropy(w * x, torch.zeros(3, dtype=torch.int64), x[0]), "class weights"),
         (lambda w, x: (w * x).to(torch.float16).sum().float(), "float16"),
     ],
@@ -133,12 +105,75 @@ def test_invalid_models() -> None:
         (nn.Identity(), lambda m, b: b["x"].sum()),
         (nn.Linear(3, 1).double(), lambda m, b: m(b["x"].double()).sum()),
         (nn.Linear(3, 1), lambda m, b: m(b["x"])),
-        (nn.Linear(3, 1), lambda m, b: m(b["x"]).sum() if m(b["x"]).sum() > 0 else m(b["x"]).mean()),
+        (nn.Linear(3, 1), lambda m, b: 0.5),
+        (nn.Linear(3, 1), lambda m, b: m(b["x"].reshape(7)).sum() / 0),
     ):
         with pytest.raises(UntraceableModel):
             trace_step(module, loss, Sgd(0.1), x)
     with pytest.raises(UntraceableModel):
         trace_step(nn.Linear(3, 1), lambda m, b: m(b["x"].float()).sum(), Sgd(0.1), {"x": torch.ones(2, 3).double()})
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda y: y * 2 if y.sum() > 0 else y,
+        lambda y: y * y.max().item(),
+        lambda y: y * float(y.detach().numpy()[0, 0]),
+        lambda y: y * y.tolist()[0][0],
+        lambda y: y[y > 0],
+        lambda y: y * torch.nonzero(y).sum(),
+    ],
+)
+def test_what_depends_on_data_is_refused_with_its_line(read: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises((DataDependentBranch, UnsupportedOperator), match=r"test_trace\.py.*lambda y: y"):
+        trace_step(nn.Linear(3, 3), lambda m, b: read(m(b["x"])).sum(), Sgd(0.1), {"x": torch.ones(2, 3)})
+
+
+def test_a_branch_on_constants_is_taken() -> None:
+    def loss(m: nn.Module, b: Batch) -> Tensor:
+        places = torch.arange(3)
+        return m(b["x"]).sum() if (places.diff() == 1).all() and places[2].item() == 2 else m(b["x"])
+
+    trace_step(nn.Linear(3, 1), loss, Sgd(0.1), {"x": torch.ones(2, 3)})
+
+
+class Sized(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = x.shape
+        if columns // 2 > 1:  # noticed: a size decides
+            x = x * 2
+        assert self.w.shape[0] == 4  # not noticed: no batch changes a parameter's size
+        return (x.view(rows * 1, columns) * self.w + torch.zeros(x.size())).sum()
+
+
+def test_a_branch_on_a_size_is_noticed_with_its_line() -> None:
+    with pytest.warns(ShapeBranchWarning, match=r"if columns // 2 > 1") as caught:
+        trace_step(Sized(), lambda m, b: m(b["x"]), Sgd(0.1), {"x": torch.ones(2, 4)})
+    assert "self.w.shape" not in str(caught[0].message)
+
+
+def test_backward_of_an_unsupported_use_names_the_forward_line() -> None:
+    def loss(m: nn.Module, b: Batch) -> Tensor:
+        picked = m[0].gather(0, torch.tensor([0, 2]))
+        return (picked * b["x"]).sum() * torch.ones(3).mean()
+
+    with pytest.raises(UnsupportedOperator, match=r"scatter_add.*the backward of .*m\[0\]\.gather"):
+        trace_step(nn.ParameterList([nn.Parameter(torch.ones(3))]), loss, Sgd(0.1), {"x": torch.ones(2)})
+
+
+def test_the_module_is_left_as_it_was() -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)).eval()
+    module[1].train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    trace_step(module, lambda m, b: m(b["x"]).sum(), Sgd(0.1), {"x": torch.ones(2, 3)})
+    assert [part.training for part in module] == [False, True, False] and not module.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert all(type(p) is nn.Parameter and p.grad is None for p in module.parameters())
 
 
 def test_reduction_over_the_exact_bound_is_refused_when_the_task_is_made() -> None:
