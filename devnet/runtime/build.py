@@ -53,7 +53,7 @@ TEST_PATHS = frozenset({"mock.rs", "tests.rs", "tests"})
 def source_files(root: Path = HERE) -> Iterator[Path]:
     """All files that decide the blob, sorted: lock, manifests, Rust sources without tests, and this script."""
     names = {root / "Cargo.lock", root / "Cargo.toml", root / "build.py"}
-    for folder in ("runtime", "pallets"):
+    for folder in ("runtime", "exact", "pallets"):
         names.update((root / folder).rglob("Cargo.toml"))
         names.update((root / folder).rglob("*.rs"))
     return iter(sorted(path for path in names if TEST_PATHS.isdisjoint(path.relative_to(root).parts)))

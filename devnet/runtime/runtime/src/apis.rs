@@ -1,6 +1,7 @@
 //! The runtime APIs: all that a stock Substrate node, or ours, calls.
 
-use crate::{genesis, opaque::SessionKeys, AuraId, *};
+use crate::{exact_api, genesis, opaque::SessionKeys, AuraId, *};
+use aipow_exact::{Error as ExactError, Outcome};
 use alloc::vec::Vec;
 use frame::{
     deps::{
@@ -8,6 +9,7 @@ use frame::{
         sp_consensus_grandpa::{
             AuthorityId as GrandpaId, AuthorityList, EquivocationProof, OpaqueKeyOwnershipProof, SetId,
         },
+        sp_io::hashing::blake2_256,
         sp_runtime::{
             traits::{Block as BlockT, NumberFor},
             transaction_validity::{TransactionSource, TransactionValidity},
@@ -145,6 +147,16 @@ impl_runtime_apis! {
 
         fn query_length_to_fee(length: u32) -> Balance {
             TransactionPayment::length_to_fee(length)
+        }
+    }
+
+    impl exact_api::ExactApi<Block> for Runtime {
+        fn compute(statement: Vec<u8>, operands: Vec<u8>) -> Result<Outcome, ExactError> {
+            aipow_exact::compute_encoded(&statement, &operands)
+        }
+
+        fn arbitrate(agreed: Vec<u8>, opening: Vec<u8>) -> Result<Outcome, ExactError> {
+            aipow_exact::arbitrate_encoded(blake2_256, &agreed, &opening)
         }
     }
 

@@ -1,7 +1,8 @@
 //! The aipow runtime: FRAME's stock pallets and those of proof of useful work, one Wasm blob for all presets.
 //!
 //! Read in this order: the pallets' list (`mod runtime`), their configuration, the genesis presets (`genesis.rs`), the
-//! runtime APIs that a node calls (`apis.rs`). The byte contract with the clients is `docs/protocol.md`.
+//! runtime APIs that a node calls (`apis.rs`; `exact_api.rs` declares ours). The byte contract with the clients is
+//! `docs/protocol.md`.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
@@ -9,6 +10,7 @@
 extern crate alloc;
 
 pub mod apis;
+pub mod exact_api;
 pub mod genesis;
 
 use alloc::vec::Vec;
