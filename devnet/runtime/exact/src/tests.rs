@@ -7,7 +7,7 @@ use crate::{
     philox::philox4x32,
     transcendental::{cos, erf, exp, log, sin, tanh},
     types::{Dtype, Form},
-    weights::MAX_REF_TIME,
+    weights::{MAX_AGREED_BYTES, MAX_REF_TIME},
 };
 
 /// Bit patterns of all exponents with mantissas at both ends and in between, both signs: 4 · 256 · 2 and 200,000 more.
@@ -124,8 +124,8 @@ fn philox_gives_the_published_words() {
 }
 
 #[test]
-fn the_longest_opening_weighs_less_than_a_quarter_of_a_block() {
-    assert_eq!(MAX_REF_TIME, 66_536_000_000);
+fn the_costliest_answer_weighs_less_than_a_quarter_of_a_block() {
+    assert_eq!((MAX_AGREED_BYTES, MAX_REF_TIME), (41_004, 108_540_000_000));
     const QUARTER_OF_HALF_A_SECOND: u64 = 125_000_000_000;
     const { assert!(MAX_REF_TIME <= QUARTER_OF_HALF_A_SECOND) }
 }

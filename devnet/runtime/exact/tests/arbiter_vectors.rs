@@ -2,7 +2,10 @@
 
 mod common;
 
-use aipow_exact::{arbitrate_encoded, compute, compute_encoded, decode, json::canonical_json, required, types::*};
+use aipow_exact::{
+    arbitrate_encoded, compute, compute_encoded, decode, json::canonical_json, required, types::*,
+    weights::MAX_AGREED_BYTES,
+};
 use codec::Encode;
 use common::{blake2_256, hex, text, vectors};
 use serde_json::Value;
@@ -23,6 +26,7 @@ fn answers_are_those_of_python() {
         let (agreed, opening) = (hex(text(&vector, "agreed")), hex(text(&vector, "opening")));
         let given = answer(&agreed, &opening);
         assert!(given == hex(text(&vector, "answer")), "{} {}", vector["op"], vector["place"]);
+        assert!(agreed.len() <= MAX_AGREED_BYTES);
     }
 }
 
