@@ -7,17 +7,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from consensus.exact.errors import NonFiniteState
-from consensus.graph import Graph, TensorSpec
-from consensus.graph.ops import NUMPY_DTYPES
+from consensus.graph import Graph
 from consensus.graph.reference import run_reference
 
-from miner.kernels.errors import SelfTestFailed, WrongInput, WrongPurpose
+from miner.kernels.errors import SelfTestFailed, WrongPurpose
 from miner.kernels.fast import NumpyProgram
+from miner.kernels.inputs import collect_inputs
 from miner.kernels.native.errors import NativeError
 from miner.kernels.selftest import verify_backend
 
@@ -26,8 +27,12 @@ log = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 BACKENDS = ("native", "numpy", "reference")
-"""``native``: C generated for the graph; ``numpy``: kernels on float64 BLAS; ``reference``: node by node by the
-definitions. All give the same bytes."""
+"""On the CPU. ``native``: C generated for the graph; ``numpy``: kernels on float64 BLAS; ``reference``: node by node by
+the definitions. All give the same bytes."""
+TRITON = "triton"
+"""On an NVIDIA GPU, with the same bytes."""
+GPU_DEVICE = Path("/dev/nvidiactl")
+"""There with NVIDIA's driver: PyTorch is imported, which takes seconds, only to ask it about a GPU that may exist."""
 
 
 class Program(Protocol):
@@ -79,8 +84,8 @@ class Executor:
         backend's known-answer test fails on this machine, `NativeError` when a native backend that was asked for
         cannot be had, ValueError for an unknown one.
         """
-        if backend is not None and backend not in BACKENDS:
-            raise ValueError(f"backend {backend!r} is unknown; choose one of {BACKENDS}")
+        if backend not in (None, TRITON, *BACKENDS):
+            raise ValueError(f"backend {backend!r} is unknown; choose one of {(*BACKENDS, TRITON)}")
         if threads is not None:
             set_blas_threads(threads)
         self.graph = graph
@@ -118,7 +123,7 @@ class Executor:
         """
         if self.signature.purpose != "train":
             raise WrongPurpose("train", self.signature.purpose)
-        outputs = self._program.run(self._collect(state, batch, seed, step))
+        outputs = self._program.run(collect_inputs(self.signature, state, batch, seed, step))
         new_state = {name: outputs[("state", name)] for name in self.signature.state}
         loss = np.float32(outputs[("loss", "loss")])
         grad_norm = np.float32(outputs[("grad_norm", "grad_norm")])
@@ -147,24 +152,12 @@ class Executor:
         """One evaluation or inference step. Raises as `run`."""
         if self.signature.purpose == "train":
             raise WrongPurpose("evaluate or infer", self.signature.purpose)
-        outputs = self._program.run(self._collect(state, batch, seed, step))
+        outputs = self._program.run(collect_inputs(self.signature, state, batch, seed, step))
         results = {name: value for (kind, name), value in outputs.items() if kind == "result"}
         loss = outputs.get(("loss", "loss"))
         if loss is not None and not np.isfinite(loss):
             raise NonFiniteState("loss")
         return Evaluation(None if loss is None else np.float32(loss), results)
-
-    def _collect(
-        self, state: Mapping[str, Array], batch: Mapping[str, Array], seed: tuple[int, int] | None, step: int
-    ) -> dict[tuple[str, str], Array]:
-        """All inputs by (kind, name), checked."""
-        inputs = _collect("state", self.signature.state, state) | _collect("batch", self.signature.batch, batch)
-        if self.signature.needs_seed:
-            if seed is None:
-                raise WrongInput("seed", "seed", "this graph draws random numbers and needs the unit's seed")
-            inputs[("seed", "seed")] = np.array(seed, dtype=np.uint32)
-        inputs[("step", "step")] = np.array(step, dtype=np.int64)
-        return inputs
 
 
 def _make_program(graph: Graph, backend: str, threads: int) -> Program:
@@ -172,12 +165,25 @@ def _make_program(graph: Graph, backend: str, threads: int) -> Program:
         from miner.kernels.native.program import NativeProgram
 
         return NativeProgram(graph, threads)
+    if backend == TRITON:
+        from miner.kernels.triton.program import TritonProgram
+
+        return TritonProgram(graph)
     return NumpyProgram(graph) if backend == "numpy" else _Reference(graph)
 
 
 @cache
 def find_backend() -> str:
-    """The fastest backend that passes its self-test on this machine; why it is not the native one goes to the log."""
+    """The fastest backend that passes its self-test on this machine; why a faster one does not goes to the log."""
+    if GPU_DEVICE.exists():
+        from miner.kernels.triton import is_available
+
+        try:
+            if is_available():
+                verify_backend(TRITON)
+                return TRITON
+        except SelfTestFailed as error:
+            log.warning("the CPU executes graphs here, more slowly: %s", error)
     try:
         verify_backend("native")
     except (NativeError, SelfTestFailed) as error:
@@ -190,21 +196,6 @@ def default_threads() -> int:
     """``OMP_NUM_THREADS``, else the CPUs that this process may use."""
     named = os.environ.get("OMP_NUM_THREADS", "")
     return int(named) if named.isdigit() and int(named) > 0 else len(os.sched_getaffinity(0))
-
-
-def _collect(kind: str, specs: Mapping[str, TensorSpec], given: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
-    unknown = sorted(set(given) - set(specs))
-    if unknown:
-        raise WrongInput(kind, unknown[0], f"the graph has no such input; it has {', '.join(specs)}")
-    found = {}
-    for name, spec in specs.items():
-        if name not in given:
-            raise WrongInput(kind, name, "is missing")
-        tensor = given[name]
-        if tensor.dtype != NUMPY_DTYPES[spec.dtype] or tensor.shape != spec.shape:
-            raise WrongInput(kind, name, f"is {tensor.dtype}{tensor.shape}, the graph wants {spec.dtype}{spec.shape}")
-        found[(kind, name)] = tensor
-    return found
 
 
 def set_blas_threads(threads: int) -> None:

@@ -62,6 +62,11 @@ def verify_backend(backend: str) -> None:
 
         verify_native()
         return
+    if backend == "triton":
+        from miner.kernels.triton.selftest import verify_triton
+
+        verify_triton()
+        return
     with np.errstate(all="ignore"):
         for kernel, found, expected in _answers():
             if found.tobytes() != expected.tobytes() or found.shape != expected.shape:

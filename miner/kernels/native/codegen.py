@@ -5,8 +5,8 @@ Equal groups (the layers of a model) give equal text and share one compiled func
 
 from __future__ import annotations
 
+from miner.kernels.lowering import Group, Lowered
 from miner.kernels.native.columns import ColumnKernel, make_add_rows_kernel
-from miner.kernels.native.fusion import Group, Lowered
 from miner.kernels.native.long_rows import make_long_row_kernels
 from miner.kernels.native.rows import RowKernel
 from miner.kernels.native.writer import Kernel

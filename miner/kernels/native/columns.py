@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from miner.kernels.native.fusion import Access, Group, Lowered, Member
+from miner.kernels.lowering import Access, Group, Lowered, Member
 from miner.kernels.native.writer import SCALARS, SUM_BITS, Kernel, Writer, nest
 
 COLUMN_BLOCK = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from miner.kernels.native.fusion import Access, Group, Lowered, Member, Root
+from miner.kernels.lowering import Access, Group, Lowered, Member, Root
 from miner.kernels.native.writer import CHUNK, SCALARS, SUM_BITS, Kernel, Writer, nest, set_grid
 
 MAX_BLOCKS = 64

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from consensus.graph import Graph
+from miner.kernels.lowering import Gemm, Lowered, fuse_epilogues, lower, prune
 from miner.kernels.native.codegen import generate
-from miner.kernels.native.fusion import Gemm, Lowered, fuse_epilogues, lower
 from miner.kernels.native.writer import BYTES, Argument, Kernel
 
 ALIGNMENT = 64
@@ -88,7 +88,7 @@ def make_plan(graph: Graph, checked: bool = True) -> Plan:
     """Lower a graph, generate its kernels, order them and place its buffers; ``checked`` as in `lower`."""
     lowered = lower(graph, checked)
     fuse_epilogues(lowered)
-    stored = _prune(lowered)
+    stored = prune(lowered)
     operations = _make_operations(lowered, stored)
     names: dict[str, str] = {}
     for op in operations:
@@ -112,29 +112,6 @@ def _node_of(lowered: Lowered, root: int) -> int:
     """The node whose value a root is, or which needs it."""
     found = lowered.roots[root].node
     return root if found < 0 else found
-
-
-def _prune(lowered: Lowered) -> frozenset[int]:
-    """Drop members that nothing needs; returns the roots that need a buffer."""
-    needed = {view.root for view in lowered.outputs.values()}
-    for group in reversed(lowered.groups):
-        if group.gemm is not None:
-            if group.gemm.out in needed:
-                needed |= set(group.externals())
-            else:
-                group.gemm = None
-            continue
-        kept = []
-        inside: set[int] = set()
-        for member in reversed(group.members):
-            if not {member.root, member.extra} & (needed | inside):
-                continue
-            kept.append(member)
-            inside |= {a.root for a in member.inputs}
-        group.members = kept[::-1]
-        group.made = {m.root: m for m in group.members}
-        needed |= set(group.externals())
-    return frozenset(needed)
 
 
 def _make_operations(lowered: Lowered, stored: frozenset[int]) -> list[Operation]:

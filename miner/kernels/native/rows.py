@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from miner.kernels.native.fusion import Access, Group, Lowered, Member
+from miner.kernels.lowering import Access, Group, Lowered, Member
 from miner.kernels.native.writer import (
     BYTES,
     C_TYPES,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from miner.kernels.native.fusion import Access, Group, Lowered, Member
-from miner.kernels.native.views import compute_strides
+from miner.kernels.lowering import Access, Group, Lowered, Member
+from miner.kernels.lowering.views import compute_strides
 
 C_TYPES = {
     "f32": "float", "i64": "int64_t", "bool": "uint8_t", "u32": "uint32_t", "i16": "int16_t", "i32": "int32_t",

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from consensus.exact.grid import MAX_MATMUL_BITS
 
-from miner.kernels.native.fusion import Access, Group, Lowered, Member, Root
-from miner.kernels.native.views import compute_strides
+from miner.kernels.lowering import Access, Group, Lowered, Member, Root
+from miner.kernels.lowering.views import compute_strides
 
 HEAD = """import triton
 import triton.language as tl

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from consensus.graph import Graph, TensorSpec
-from consensus.graph.ops import NUMPY_DTYPES
+from consensus.graph import Graph
 
-from miner.kernels.errors import WrongInput, WrongPurpose
-from miner.kernels.triton.layout import DeviceState, Key
+from miner.kernels.errors import WrongPurpose
+from miner.kernels.inputs import check_tensors, collect_others
+from miner.kernels.triton.layout import DeviceState
 from miner.kernels.triton.program import TritonProgram
 from miner.kernels.triton.selftest import verify_triton
 
@@ -43,23 +43,7 @@ class TritonExecutor:
         `NonFiniteState`, `IndexOutOfRange`; what was given is never changed.
         """
         if not self._program.owns(state):
-            _check("state", self.signature.state, state)
-        _check("batch", self.signature.batch, batch)
-        inputs: dict[Key, Array] = {("batch", name): array for name, array in batch.items()}
-        if self.signature.needs_seed:
-            if seed is None:
-                raise WrongInput("seed", "seed", "this graph draws random numbers and needs the unit's seed")
-            inputs[("seed", "seed")] = np.array(seed, dtype=np.uint32)
-        inputs[("step", "step")] = np.array(step, dtype=np.int64)
+            check_tensors("state", self.signature.state, state)
+        inputs = collect_others(self.signature, batch, seed, step)
         new, results = self._program.advance(state, inputs)
         return new, np.float32(results[("loss", "loss")]), np.float32(results[("grad_norm", "grad_norm")])
-
-
-def _check(kind: str, specs: Mapping[str, TensorSpec], given: Mapping[str, Array]) -> None:
-    if wrong := sorted(set(given) ^ set(specs)):
-        problem = f"the graph has no such input; it has {', '.join(specs)}" if wrong[0] in given else "is missing"
-        raise WrongInput(kind, wrong[0], problem)
-    for name, spec in specs.items():
-        tensor = given[name]
-        if tensor.dtype != NUMPY_DTYPES[spec.dtype] or tensor.shape != spec.shape:
-            raise WrongInput(kind, name, f"is {tensor.dtype}{tensor.shape}, the graph wants {spec.dtype}{spec.shape}")

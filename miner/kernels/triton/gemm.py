@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from miner.kernels.native.fusion import Gemm
+from miner.kernels.lowering import Gemm
 from miner.kernels.triton import library
 from miner.kernels.triton.codegen import get_row_stride
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from consensus.graph import Graph
 
-from miner.kernels.native.fusion import Gemm, Group, Lowered, Root, lower
+from miner.kernels.lowering import Gemm, Group, Lowered, Root, lower, prune
 from miner.kernels.triton.codegen import Launch, Tiling, generate, get_row_stride
 
 LANES = 6
@@ -50,7 +50,7 @@ class Plan:
         self.flags = 0
         """Fours of flags of all operations, and one each for results and state."""
         lowered, self._products = self.lowered, dict[int, int]()
-        stored = _prune(lowered)
+        stored = prune(lowered)
         for group in lowered.groups:
             if group.gemm is not None:
                 self._products.setdefault(group.gemm.a, group.gemm.out)
@@ -161,24 +161,5 @@ def _reads_parts(group: Group, before: Group) -> bool:
     """Whether a group reads what the one before writes a part of, or writes it again."""
     parts = {m.root for m in before.members if m.out is not None}
     return any(a.root in parts for m in group.members for a in m.inputs)
-
-
-def _prune(lowered: Lowered) -> frozenset[int]:
-    """Drop members that nothing needs; returns the roots that need a buffer."""
-    needed = {view.root for view in lowered.outputs.values()}
-    for group in reversed(lowered.groups):
-        if group.gemm is not None:
-            needed |= set(group.externals())
-            continue
-        kept = []
-        inside: set[int] = set()
-        for member in reversed(group.members):
-            if {member.root, member.extra} & (needed | inside):
-                kept.append(member)
-                inside |= {a.root for a in member.inputs}
-        group.members = kept[::-1]
-        group.made = {m.root: m for m in group.members}
-        needed |= set(group.externals())
-    return frozenset(needed)
 
 

@@ -22,7 +22,7 @@ import triton  # type: ignore[import-untyped]
 from consensus.exact.errors import IndexOutOfRange, NonFiniteState
 from consensus.graph import Graph
 
-from miner.kernels.native.fusion import Lowered
+from miner.kernels.lowering import Lowered
 from miner.kernels.triton import gemm, library
 from miner.kernels.triton.codegen import Tiling
 from miner.kernels.triton.layout import (

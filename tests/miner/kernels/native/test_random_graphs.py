@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+
 from consensus.graph.reference import run_reference
 from miner.kernels.native import compiler
 from miner.kernels.native.program import NativeProgram
-
 from tests.consensus.graph.random_graphs import make_random_graph
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, compiler.CANDIDATES)), reason="no C compiler")

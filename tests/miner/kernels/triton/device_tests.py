@@ -103,6 +103,7 @@ def test_a_program_runs_as_the_others_do() -> None:
     new = {name: array for (kind, name), array in outputs.items() if kind == "state"}
     expected, loss, norm = Executor(graph, "reference").step(state, batch)
     assert digest(new, outputs[("loss", "loss")], outputs[("grad_norm", "grad_norm")]) == digest(expected, loss, norm)
+    assert digest(*Executor(graph, "triton").step(state, batch)) == digest(expected, loss, norm)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consensus.graph import GraphBuilder
-from miner.kernels.native.fusion import Group, fuse_epilogues, lower
+from miner.kernels.lowering import Group, fuse_epilogues, lower
 from miner.kernels.native.plan import make_plan
 
 N, K = 96, 160

@@ -1,25 +1,22 @@
-"""Lowering: a committed graph becomes groups of nodes, one kernel each.
+"""Lowering: a committed graph becomes groups of nodes, one kernel each (`miner.kernels.lowering.groups`).
 
-Every value is a *root* (it has a buffer, or lives only inside a kernel) or a view of one. A loop group walks N elements
-in row-major order, as R rows of I elements once a member reduces rows; its members are vectors (one value an element),
-row values (one a row) or reductions of rows. Column and big groups reduce what does not lie in rows. A group may read
-only groups before it, so that a node can always join the last group that it reads.
-
-Nothing here touches numbers: `codegen` writes the kernels, `plan` puts them in order and places the buffers.
+Nothing here touches numbers: a backend writes the kernels, puts them in order and places the buffers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 from consensus.graph import Graph
 from consensus.graph.node import Attribute, Node
-from consensus.graph.ops import NUMPY_DTYPES, OPS
-from miner.kernels.native.views import Factor, View, compute_points, is_chain, make_identity, merge
+from consensus.graph.ops import OPS
+
+from miner.kernels.lowering.groups import Access, Gemm, Group, Lowered, Member, Quantised, Root, flatten
+from miner.kernels.lowering.views import View, compute_points, is_chain, make_identity, merge
 
 Array = npt.NDArray[np.generic]
 
@@ -40,150 +37,6 @@ VIEW_OPS = frozenset({"reshape", "expand", "transpose", "slice", "windows"})
 BINARY = ("add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "and", "or")
 UNARY = ("not", "neg", "abs", "sqrt", "exp", "log", "tanh", "erf", "sin", "cos", "cast")
 ELEMENTWISE = frozenset({*BINARY, *UNARY, "where", "uniform", "copy"})
-
-
-@dataclass(frozen=True)
-class Access:
-    """Elements of a root, one for each element of a loop."""
-
-    root: int
-    offset: int
-    factors: tuple[Factor, ...]
-    """Row-major; their product is the loop's N."""
-
-    @property
-    def numel(self) -> int:
-        return prod(n for n, _ in self.factors)
-
-    def is_identity(self) -> bool:
-        """Whether element i of the loop is element i of the root."""
-        return self.offset == 0 and (not self.factors or (len(self.factors) == 1 and self.factors[0][1] == 1))
-
-    def is_row_broadcast(self, inner: int) -> bool:
-        """Whether element i of the loop is element ⌊i/inner⌋ of the root."""
-        if inner == 1:
-            return self.is_identity()
-        if self.offset or not self.factors or self.factors[-1] != (inner, 0):
-            return False
-        return len(self.factors) == 1 or self.factors[:-1] == ((self.factors[0][0], 1),)
-
-    def repeat(self, inner: int) -> Access:
-        """The same element for ``inner`` elements of a row."""
-        return self if inner == 1 else Access(self.root, self.offset, merge([*self.factors, (inner, 0)]))
-
-
-def flatten(view: View) -> Access:
-    """The access of a loop over the view's elements."""
-    return Access(view.root, view.offset, view.factors)
-
-
-@dataclass(frozen=True)
-class Root:
-    """A value with elements of its own."""
-
-    id: int
-    dtype: str
-    """A graph dtype, or i16 (grid integers) or i32 (grid exponents)."""
-    numel: int
-    source: tuple[str, str] | None = None
-    """(kind, name) of an input of the graph."""
-    constant: Array | None = None
-    """Elements of a folded constant."""
-    node: int = -1
-    """The node that needs it, where it is no node's value itself."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One operation of a loop, column or big group."""
-
-    op: str
-    """A graph op, or ``copy``, ``quantise``, ``take`` (rows by index)."""
-    root: int
-    """The root that it makes; quantise makes exponents too, see ``extra``."""
-    inputs: tuple[Access, ...]
-    form: str
-    """``vector``, ``row`` (one value a row) or ``reduce`` (reads vectors, gives a row value)."""
-    dtype: str
-    attrs: Mapping[str, Attribute] = field(default_factory=dict)
-    out: Access | None = None
-    """Where a copy writes, when that is not the whole root in order."""
-    extra: int = -1
-    """Root of the exponents that a quantise makes."""
-
-
-@dataclass
-class Group:
-    """Members executed by one kernel (``loop``, ``column``, ``big``), or one library call (``gemm``, ``add_rows``)."""
-
-    index: int
-    kind: str
-    numel: int
-    inner: int | None = None
-    """Elements of a row, once known."""
-    members: list[Member] = field(default_factory=list)
-    points: frozenset[int] = frozenset({1})
-    """Where the index must split for all accesses."""
-    made: dict[int, Member] = field(default_factory=dict)
-    """Members by root."""
-    gemm: Gemm | None = None
-    post_of: int | None = None
-    """Index of the gemm group whose epilogue this loop is."""
-    kept: tuple[int, ...] = ()
-    """Column groups: sizes of the kept axes, the last one contiguous; the reduced ones are the rest of N."""
-
-    def externals(self) -> list[int]:
-        """Roots read that are made elsewhere, each once, in order."""
-        roots = [a.root for m in self.members for a in m.inputs if a.root not in self.made]
-        if self.gemm is not None:
-            roots += [self.gemm.a, self.gemm.a_exponents, self.gemm.b, self.gemm.b_exponents]
-        return list(dict.fromkeys(roots))
-
-
-@dataclass(frozen=True)
-class Gemm:
-    """A batch of integer products, see c/gemm.h; strides in elements of the quantised buffers."""
-
-    batch: int
-    m: int
-    n: int
-    k: int
-    bits: int
-    a: int
-    a_exponents: int
-    a_strides: tuple[int, int, int]
-    """(row, k, batch)."""
-    b: int
-    b_exponents: int
-    b_strides: tuple[int, int, int]
-    """(column, k, batch)."""
-    exponent_strides: tuple[int, int]
-    """Batch strides of the two exponent vectors."""
-    out: int
-
-
-@dataclass(frozen=True)
-class Quantised:
-    """An operand on its grid."""
-
-    root: int
-    exponents: int
-    strides: tuple[int, int, int]
-    exponent_stride: int
-
-
-@dataclass
-class Lowered:
-    """Groups in a legal order, with the roots that they make and what the outputs are."""
-
-    groups: list[Group]
-    roots: dict[int, Root]
-    outputs: dict[tuple[str, str], View]
-    """(kind, name) to the view of a root; always an identity of a root of its own shape."""
-    owner: dict[int, int]
-    """Root to the group that finishes it; −1 for inputs and constants."""
-    checked: frozenset[int] = frozenset()
-    """Roots of f32 outputs, made by vectors of loops, whose elements must be finite (E8)."""
 
 
 def lower(graph: Graph, checked: bool = True) -> Lowered:
@@ -753,47 +606,6 @@ class _Lowering:
         self._add(group, Member("add_rows", index, (flatten(values), flatten(where)), "vector", "f32", attrs))
 
 
-def fuse_epilogues(lowered: Lowered) -> None:
-    """Make a loop that follows a product, and reads nothing later, the product's epilogue (``post_of``)."""
-    groups, owner = lowered.groups, lowered.owner
-    for group in groups:
-        if group.kind != "loop" or group.inner is not None:
-            continue
-        if any(m.form != "vector" or m.out for m in group.members):
-            continue
-        externals = group.externals()
-        makers = sorted({owner[r] for r in externals})
-        if not makers or makers[-1] < 0 or groups[makers[-1]].gemm is None:
-            continue
-        gemm = groups[makers[-1]].gemm
-        if gemm is None or gemm.batch * gemm.m * gemm.n != group.numel or gemm.n == 1:
-            continue
-        reads = [a for m in group.members for a in m.inputs if a.root == gemm.out and m.op != "take"]
-        takes = any(m.op == "take" for m in group.members)
-        points = group.points | {gemm.n}
-        if takes or not all(a.is_identity() for a in reads) or not is_chain(points):
-            continue
-        others = [a for m in group.members for a in m.inputs if a.root not in group.made]
-        if any(_inner_digits(a, points, gemm.n) > 1 for a in others):
-            continue
-        if any(g.post_of == makers[-1] for g in groups):
-            continue
-        group.post_of = makers[-1]
-        group.inner = gemm.n
-        group.points = points
-
-
-def _inner_digits(access: Access, points: frozenset[int], inner: int) -> int:
-    """How many factors of an access lie inside the rows."""
-    product, count = 1, 0
-    for size, _ in reversed(access.factors):
-        if product >= inner:
-            break
-        product *= size
-        count += 1
-    return count
-
-
 def _is_split(rows: int, inner: int) -> bool:
     """Whether rows of ``inner`` elements are too long, or too few, for one thread each."""
     return inner > ROW_ELEMENTS or (rows < PARALLEL_ROWS and inner > SHORT)
@@ -805,8 +617,3 @@ def _ints(value: Attribute) -> tuple[int, ...]:
 
 def _int(value: Attribute) -> int:
     return value if isinstance(value, int) else 0
-
-
-__all__ = ["Access", "Gemm", "Group", "Lowered", "Member", "Root", "fuse_epilogues", "lower"]
-NUMPY_OF = NUMPY_DTYPES | {"i16": np.dtype(np.int16), "i32": np.dtype(np.int32)}
-"""NumPy's dtype of a root."""

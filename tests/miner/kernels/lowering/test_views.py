@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miner.kernels.native.views import View, compute_points, compute_strides, is_chain, make_identity, merge
+from miner.kernels.lowering.views import View, compute_points, compute_strides, is_chain, make_identity, merge
 
 
 def read(view: View, buffer: np.ndarray) -> np.ndarray:
