@@ -24,7 +24,7 @@ from miner.trace.names import BUFFER_PREFIX, PARAMETER_PREFIX
 FORWARD, BACKWARD, OPTIMISER = "forward", "backward", "optimiser"
 PASSES = (FORWARD, BACKWARD, OPTIMISER)
 SHARED = "(shared)"
-"""Layer of what serves several layers and belongs to none, such as the powers of β or a clipping factor."""
+"""Layer of what serves several layers or belongs to none, such as a clipping factor or a mask made of the batch."""
 INTERFACE = "(inputs and outputs)"
 """Layer of the input and output nodes that are no parameters' own; they cost nothing."""
 
@@ -102,13 +102,13 @@ def compute_places(graph: Graph) -> list[Place]:
 
 
 def _order_layers(graph: Graph, layers: Iterable[str]) -> list[str]:
-    """Layers by the depth at which the loss first meets them; those that it never meets last, by name."""
+    """Layers by the depth at which the loss first meets them, then those that it never meets; what is no layer last."""
     depths, first = _compute_depths(graph), dict[str, int]()
     placer = _Placer(graph)
     for index, place in enumerate(placer.run()):
         if place.step_pass == FORWARD and graph.nodes[index].op not in ("input", "output") and placer.on_data[index]:
             first[place.layer] = min(first.get(place.layer, depths[index]), depths[index])
-    return sorted(layers, key=lambda name: (first.get(name, len(graph.nodes)), name))
+    return sorted(layers, key=lambda name: (name in (INTERFACE, SHARED), first.get(name, len(graph.nodes)), name))
 
 
 def _compute_depths(graph: Graph) -> list[int]:
@@ -273,6 +273,5 @@ class _Placer:
         if passes[index] == BACKWARD and not met:
             met = [i for i in real if passes[i] == FORWARD and layers[i] not in (INTERFACE, SHARED)]
         candidates = met or [i for i in real if layers[i] not in (INTERFACE, SHARED)] or real
-        if not candidates:
-            return SHARED
-        return layers[max(candidates, key=lambda i: (self._depths[i], i))]
+        found = layers[max(candidates, key=lambda i: (self._depths[i], i))] if candidates else SHARED
+        return SHARED if found == INTERFACE else found
