@@ -171,7 +171,6 @@ class CheckpointMaker:
         order, started = self._waiting[root], loop.time()
         try:
             await self._make(root)
-            self.made += 1
             self._failures.pop(root, None)
             log.info("checkpoint %s is here again after %.1f s", root.hex()[:16], loop.time() - started)
         except (StoreError, WorkError, OSError) as error:
@@ -220,6 +219,7 @@ class CheckpointMaker:
             if segment.checkpoint is not None:
                 pin = journal.label if expected in self._due else None
                 await asyncio.to_thread(self._store.adopt, Address(Kind.STATE, expected), segment.checkpoint, pin)
+                self.made += 1
 
         return take
 
