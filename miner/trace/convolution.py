@@ -82,29 +82,30 @@ def input_gradient(e: Emitter, grad: Value, weight: Value, size: Sequence[int], 
     if g.dilation != (1, 1) and g.stride != (1, 1):
         spread = [0, 0, g.stride[0] - 1, g.stride[1] - 1]
         dense = Geometry(g.kernel, (1, 1), g.padding, g.dilation, g.groups)
-        return _phase_gradient(e, e.pad(grad, (0,) * 4, (0,) * 4, spread), weight, size, dense, (0, 0))
-    rows = []
+        return input_gradient(e, e.pad(grad, (0,) * 4, (0,) * 4, spread), weight, size, dense)
+    rows: list[Value | None] = []
     for y in range(min(g.stride[0], size[0])):
         phases = [_phase_gradient(e, grad, weight, size, g, (y, x)) for x in range(min(g.stride[1], size[1]))]
         rows.append(_interleave(e, phases, 3, size[1]))
-    return _interleave(e, rows, 2, size[0])
+    found = _interleave(e, rows, 2, size[0])
+    return e.full((e.shape(grad)[0], e.shape(weight)[1] * g.groups, *size), 0.0) if found is None else found
 
 
 def _phase_gradient(
     e: Emitter, grad: Value, weight: Value, size: Sequence[int], g: Geometry, phase: Sequence[int]
-) -> Value:
-    """The gradient at the places phase, phase + stride, … of both axes.
+) -> Value | None:
+    """The gradient at the places phase, phase + stride, … of both axes; None where no tap reaches them.
 
     x[phase + s·m] meets tap i of the output place o where o·s + i·d − padding = phase + s·m. With d = 1 the taps are
     those with i ≡ phase + padding (mod s), i = first + s·t, and o = m + (phase + padding − first)/s − t.
     """
-    images, filters = e.shape(grad)[0], e.shape(weight)[0]
+    filters = e.shape(weight)[0]
     shape = [len(range(phase[axis], size[axis], g.stride[axis])) for axis in range(2)]
     first = [(phase[a] + g.padding[a]) % g.stride[a] for a in range(2)]
     taps = [len(range(first[a], g.kernel[a], g.stride[a])) for a in range(2)]
     channels = e.shape(weight)[1] * g.groups
     if 0 in taps:
-        return e.full((images, channels, *shape), 0.0)
+        return None
     low, high = [0, 0], [0, 0]
     for axis in range(2):
         reach = g.dilation[axis] * (taps[axis] - 1)
@@ -134,18 +135,28 @@ def _reversed_taps(e: Emitter, weight: Value, first: Sequence[int], taps: Sequen
     return e.take_rows(by_tap, e.reshape(places, (-1,)))
 
 
-def _interleave(e: Emitter, phases: Sequence[Value], axis: int, size: int) -> Value:
-    """Element i of phase p becomes element p + i·s of the axis."""
-    if len(phases) == 1 and e.shape(phases[0])[axis] == size:
-        return phases[0]
-    longest, rank = e.shape(phases[0])[axis], len(e.shape(phases[0]))
+def _interleave(e: Emitter, phases: Sequence[Value | None], axis: int, size: int) -> Value | None:
+    """Element i of phase p becomes element p + i·s of an axis of ``size``; phases that are None, zeros."""
+    known = [(place, phase) for place, phase in enumerate(phases) if phase is not None]
+    if not known:
+        return None
+    rank, count = len(e.shape(known[0][1])), len(phases)
+
+    def along(amount: int) -> list[int]:
+        return [amount if a == axis else 0 for a in range(rank)]
+
+    if len(known) == 1:
+        place, phase = known[0]
+        reach = (e.shape(phase)[axis] - 1) * count + 1
+        return e.pad(phase, along(place), along(size - place - reach), along(count - 1))
+    longest = -(-size // count)
     parts = []
-    for phase in phases:
-        high = [longest - e.shape(phase)[axis] if a == axis else 0 for a in range(rank)]
-        full = e.pad(phase, [0] * rank, high, [0] * rank)
-        shape = list(e.shape(full))
-        parts.append(e.reshape(full, (*shape[: axis + 1], 1, *shape[axis + 1 :])))
-    joined = e.concat(parts, axis + 1)
-    shape = list(e.shape(phases[0]))
-    shape[axis] = longest * len(phases)
-    return e.slice(e.reshape(joined, shape), axis, 0, size)
+    for found in phases:
+        kept = known[0][1] if found is None else found
+        full = e.pad(kept, along(0), along(longest - e.shape(kept)[axis]), along(0))
+        shape = e.shape(full)
+        own = full if found is not None else e.full(shape, 0.0)
+        parts.append(e.reshape(own, (*shape[: axis + 1], 1, *shape[axis + 1 :])))
+    shape = e.shape(e.concat(parts, axis + 1))
+    joined = e.reshape(e.concat(parts, axis + 1), (*shape[:axis], longest * count, *shape[axis + 2 :]))
+    return e.slice(joined, axis, 0, size)
