@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from consensus.graph import Graph
-from miner.kernels.lowering import Gemm, Lowered, fuse_epilogues, lower, prune
+from miner.kernels.lowering import Gemm, Lowered, fuse_epilogues, lower, prune, recompute
 from miner.kernels.native.codegen import generate
 from miner.kernels.native.writer import BYTES, Argument, Kernel
 
@@ -87,6 +87,7 @@ class Plan:
 def make_plan(graph: Graph, checked: bool = True) -> Plan:
     """Lower a graph, generate its kernels, order them and place its buffers; ``checked`` as in `lower`."""
     lowered = lower(graph, checked)
+    recompute(lowered)
     fuse_epilogues(lowered)
     stored = prune(lowered)
     operations = _make_operations(lowered, stored)

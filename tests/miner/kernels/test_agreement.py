@@ -68,8 +68,7 @@ def shuffled(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     def reduce_sum(values: Any, axes: tuple[int, ...]) -> Any:
         counts["reduce_sum"] += 1
-        for axis in axes:
-            values = np.take(values, random.permutation(values.shape[axis]), axis=axis)
+        values = np.take(values, random.permutation(values.shape[axes[0]]), axis=axes[0])
         return right["reduce_sum"](values, axes)
 
     def add_rows(values: Any, index: Any, rows: int) -> Any:
