@@ -222,7 +222,12 @@ def load_results(folder: Path, name: str, steps: int) -> list[dict[str, Any]]:
 
 
 def print_table(name: str, results: list[dict[str, Any]]) -> bool:
-    """The verdicts as Markdown; whether all are within."""
+    """The verdicts as Markdown; whether every grid was run, against all seeds, and is within."""
+    found = {(r["kind"], r["number"]) for r in results}
+    missing = [f"{kind} {number}" for kind, number in iterate_runs(name) if (kind, number) not in found]
+    if missing:
+        print(f"\n{name}: no verdict yet, these runs are missing: {', '.join(missing)}")
+        return False
     seeds, verdicts = judge(results)
     spread = max(seeds) - min(seeds)
     print(f"\n{name}: held-out loss of f32 with seeds {', '.join(f'{s:.4f}' for s in seeds)}, spread {spread:.4f}\n")
@@ -234,7 +239,7 @@ def print_table(name: str, results: list[dict[str, Any]]) -> bool:
 
 
 def plot(all_results: dict[str, list[dict[str, Any]]], target: Path) -> None:
-    """Loss curves and, below, their distance from f32 with the same seed, for each model."""
+    """Loss curves and, below, their distance from f32's first seed, for each model; of the runs that there are."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -244,35 +249,40 @@ def plot(all_results: dict[str, list[dict[str, Any]]], target: Path) -> None:
     figure, axes = pyplot.subplots(2, len(all_results), figsize=size, squeeze=False, sharex="col")
     for column, (name, results) in enumerate(all_results.items()):
         curves = {(r["kind"], r["number"]): np.array(r["curve"]) for r in results}
-        steps = (np.arange(len(next(iter(curves.values())))) + 0.5) * WINDOW
         top, bottom = axes[0][column], axes[1][column]
-        for seed in SEEDS:
-            label = f"f32, seed {seed}"
-            top.plot(steps, curves["f32", seed], color="black", alpha=0.9 - 0.3 * seed, linewidth=1.0, label=label)
-            if seed:
-                distance = curves["f32", seed] - curves["f32", 0]
-                bottom.plot(steps, distance, color="black", alpha=0.9 - 0.3 * seed, linewidth=0.7, label=label)
-        for bits in BITS:
-            label, curve = f"exact, {bits} bits", curves["exact", bits]
-            top.plot(steps, curve, color=PALETTE[bits], linewidth=1.0, linestyle="--", label=label)
-            bottom.plot(steps, curve - curves["f32", 0], color=PALETTE[bits], linewidth=1.0, label=label)
+        for run, style in _get_styles().items():
+            if run in curves:
+                steps = (np.arange(len(curves[run])) + 0.5) * WINDOW
+                top.plot(steps, curves[run], **style)
+                if ("f32", SEEDS[0]) in curves:
+                    bottom.plot(steps, curves[run] - curves["f32", SEEDS[0]], **style)
         top.set(title=f"{name}: training loss, means of {WINDOW} steps", ylabel="cross-entropy, nats")
-        bottom.set(title="distance from f32, seed 0", xlabel="step", ylabel="nats")
+        bottom.set(title=f"distance from f32, seed {SEEDS[0]}", xlabel="step", ylabel="nats")
         top.legend(fontsize=8)
-        bottom.legend(fontsize=8)
     figure.tight_layout()
     matplotlib.rcParams["svg.hashsalt"] = "aipow"
     for suffix in (".png", ".svg"):
         figure.savefig(target.with_suffix(suffix), dpi=110, metadata={"Date": None} if suffix == ".svg" else None)
 
 
+def _get_styles() -> dict[tuple[str, int], dict[str, Any]]:
+    """How each run's curves look."""
+    styles: dict[tuple[str, int], dict[str, Any]] = {}
+    for i, seed in enumerate(SEEDS):
+        styles["f32", seed] = {"color": "black", "linewidth": 0.7, "alpha": 0.9 - 0.3 * i, "label": f"f32, seed {seed}"}
+    for bits in BITS:
+        label = f"exact, {bits} bits, seed {SEEDS[0]}"
+        styles["exact", bits] = {"color": PALETTE[bits], "linewidth": 1.0, "label": label}
+    return styles
+
+
 def main() -> int:
-    """The command line. Exit code 0: every grid is within the spread, 1: one is not."""
+    """The command line. Exit code 0: every grid is within the spread, 1: one is not, or runs are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["gpt2-10m", "digits-cnn"])
     parser.add_argument("--steps", type=int, default=STEPS, help=f"steps of a run (default {STEPS})")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time (default 1)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "benchmarks" / "quality", help="folder of the runs")
+    parser.add_argument("--folder", type=Path, default=ROOT / "benchmarks" / "quality_runs", help="folder of the runs")
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "quality", help="plot's path without its suffix")
     parser.add_argument("--plot", action="store_true", help="plot what is there, run nothing")
     parser.add_argument("--one", nargs=4, metavar=("MODEL", "KIND", "NUMBER", "FILE"), help=argparse.SUPPRESS)
