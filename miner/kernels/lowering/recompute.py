@@ -19,39 +19,57 @@ CHEAP = frozenset(
 MIN_ELEMENTS = 2**16
 """Smaller values fit the caches (= 65,536 elements)."""
 
-Reads = dict[int, list[tuple[Group, Member, int]]]
-"""For each root the (group, member, number of the input) of all reads in other groups than its own."""
+Read = tuple[Group, Member, int]
+"""(group, member, number of the input)."""
 
 
 def recompute(lowered: Lowered) -> None:
     """Replace reads of cheap values of loops by their computation, wherever that is a gain."""
     kept = {view.root for view in lowered.outputs.values()}
+    reads = _Reads(lowered.groups)
     for group in lowered.groups:
         if group.kind != "loop" or group.numel < MIN_ELEMENTS:
             continue
-        reads = _find_reads(lowered)
         cheap = {
             m.root
             for m in group.members
-            if m.op in CHEAP and m.form == "vector" and m.out is None and m.root not in kept and m.root in reads
+            if m.op in CHEAP and m.form == "vector" and m.out is None and m.root not in kept and reads.of(m.root)
         }
-        while refused := {root for root in cheap if not _Computation(lowered, group, cheap).fits(reads[root])}:
+        while refused := {root for root in cheap if not _Computation(lowered, group, cheap).fits(reads.of(root))}:
             cheap -= refused
         operands = {a.root for root in cheap for a in group.made[root].inputs} - cheap
-        added = [r for r in operands if r in group.made and r not in reads and group.made[r].dtype != "bool"]
+        added = [r for r in operands if r in group.made and not reads.of(r) and group.made[r].dtype != "bool"]
         if len(added) < len(cheap):
-            for reader in {id(g): g for root in cheap for g, _, _ in reads[root]}.values():
+            for reader in {g.index: g for root in cheap for g, _, _ in reads.of(root)}.values():
+                reads.forget(reader)
                 _Computation(lowered, group, cheap).replace_reads(reader)
+                reads.note(reader)
 
 
-def _find_reads(lowered: Lowered) -> Reads:
-    reads: Reads = {}
-    for group in lowered.groups:
+class _Reads:
+    """Reads of each root in other groups than its own."""
+
+    def __init__(self, groups: list[Group]) -> None:
+        self._found: dict[int, dict[int, list[Read]]] = {}
+        for group in groups:
+            self.note(group)
+
+    def of(self, root: int) -> list[Read]:
+        """All reads of a root."""
+        return [read for reads in self._found.get(root, {}).values() for read in reads]
+
+    def note(self, group: Group) -> None:
+        """Add what a group reads."""
         for member in group.members:
             for place, access in enumerate(member.inputs):
                 if access.root not in group.made:
-                    reads.setdefault(access.root, []).append((group, member, place))
-    return reads
+                    by_group = self._found.setdefault(access.root, {})
+                    by_group.setdefault(group.index, []).append((group, member, place))
+
+    def forget(self, group: Group) -> None:
+        """Remove what a group reads, before it changes."""
+        for root in group.externals():
+            self._found.get(root, {}).pop(group.index, None)
 
 
 class _Computation:
@@ -64,7 +82,7 @@ class _Computation:
         self.made: dict[tuple[int, Access], Access] = {}
         self.members: list[Member] = []
 
-    def fits(self, reads: list[tuple[Group, Member, int]]) -> bool:
+    def fits(self, reads: list[Read]) -> bool:
         """Whether all readers of a root can compute it themselves."""
         for group, member, place in reads:
             if group.kind == "add_rows" or member.op in ("take", "pick") or member.form == "row":
