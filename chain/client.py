@@ -419,7 +419,7 @@ class _Tracker:
 
     async def _look(self) -> None:
         head = await self._client.head()
-        first = min(waiting.sent.number for waiting in self._waiting.values())
+        first = min((waiting.sent.number for waiting in self._waiting.values()), default=head.number + 1)
         for number in range(first, head.number + 1):
             block_hash = head.hash if number == head.number else await self._hash_at(number, head.number)
             if block_hash is not None and self._seen.get(number) != block_hash:
