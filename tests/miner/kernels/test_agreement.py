@@ -85,13 +85,13 @@ def check_agreement(work: Work, shuffled: dict[str, int], steps: int) -> None:
     expected = run_steps(work, "native", 1, steps, MARKS)
     assert len(set(expected.values())) == len(expected) == len([m for m in MARKS if m < steps]) + 1
     assert run_steps(work, "native", 2, steps, MARKS) == expected
-    assert run_steps(work, "numpy", 2, steps, MARKS) == expected
+    assert run_steps(work, "numpy", 1, steps, MARKS) == expected
     assert all(shuffled.values()), "sums were not shuffled"
 
 
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_one_hash_over_200_steps(work: Work, shuffled: dict[str, int]) -> None:
-    """The native backend with one and with two threads, and the NumPy backend with all sums shuffled."""
+    """The native backend with one and with two threads, and the NumPy backend with every sum shuffled."""
     check_agreement(work, shuffled, CI_STEPS)
 
 
