@@ -6,6 +6,8 @@
 Every run has a process and a file of its own under ``--folder``, so that a stopped benchmark goes on where it was. A
 run trains on batches that its seed draws and is then judged by plain f32 PyTorch on held-out data. Exact runs have the
 first weights and batches of f32's seed 0. A grid passes when its held-out loss is not above the worst of the seeds'.
+Nudged runs are a control: f32 with seed 0 whose first weights are changed by one part in ten million. They say how far
+apart runs end that differ in nothing but rounding.
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ Array = npt.NDArray[Any]
 ROOT = Path(__file__).resolve().parents[1]
 BITS = (8, 10, 12, 14)
 SEEDS = (0, 1, 2)
+NUDGES = (1, 2)
+NUDGE = 1e-7
+"""Relative change of the first weights of a nudged run."""
 STEPS = 1000
 WINDOW = 10
 """A curve's point is the mean loss of so many steps."""
@@ -103,13 +108,18 @@ def compute_unit_seed(seed: int) -> bytes:
     return seed.to_bytes(32, "little")
 
 
-def train_f32(subject: Subject, seed: int, steps: int) -> tuple[list[float], nn.Module]:
-    """Losses and the trained module, by plain PyTorch."""
+def train_f32(subject: Subject, seed: int, steps: int, nudge: int = 0) -> tuple[list[float], nn.Module]:
+    """Losses and the trained module, by plain PyTorch. ``nudge``: draws a change of the first weights, 0 is none."""
     import torch
 
     from miner.bench.workload import make_optimiser
 
     module = subject.make(seed).train()
+    if nudge:
+        torch.manual_seed(nudge)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.mul_(1 + NUDGE * torch.randn_like(parameter))
     optimiser = make_optimiser(subject.optimiser, module.parameters(), is_fused=True)
     losses = []
     for step in range(steps):
@@ -156,10 +166,15 @@ def judge_module(subject: Subject, module: nn.Module) -> float:
 
 
 def run_one(name: str, kind: str, number: int, steps: int, file: Path) -> None:
-    """One run to its file: ``kind`` f32 with a seed, or exact with bits."""
+    """One run to its file: ``kind`` f32 with a seed, nudged with a nudge, or exact with bits."""
     started = time.perf_counter()
     subject = load_subject(name)
-    losses, module = train_f32(subject, number, steps) if kind == "f32" else train_exact(subject, number, steps)
+    if kind == "exact":
+        losses, module = train_exact(subject, number, steps)
+    elif kind == "nudged":
+        losses, module = train_f32(subject, SEEDS[0], steps, number)
+    else:
+        losses, module = train_f32(subject, number, steps)
     result = {
         "model": name, "kind": kind, "number": number, "steps": steps, "held_out": judge_module(subject, module),
         "curve": [round(float(np.mean(losses[i : i + WINDOW])), 5) for i in range(0, steps, WINDOW)],
@@ -175,6 +190,7 @@ def iterate_runs(name: str) -> Iterator[tuple[str, int]]:
     yield from (("f32", SEEDS[0]), ("exact", DEFAULT_BITS))
     yield from (("f32", seed) for seed in SEEDS[1:])
     yield from (("exact", bits) for bits in BITS if bits != DEFAULT_BITS)
+    yield from (("nudged", number) for number in NUDGES)
 
 
 def run_missing(models: list[str], steps: int, folder: Path, jobs: int) -> None:
@@ -235,6 +251,11 @@ def print_table(name: str, results: list[dict[str, Any]]) -> bool:
     for v in verdicts:
         verdict = "within the spread" if v.is_within else "above the worst seed"
         print(f"| {v.bits} | {v.held_out:.4f} | {v.difference:+.4f} | {abs(v.difference) / spread:.2f} | {verdict} |")
+    nudged = [r["held_out"] for r in sorted(results, key=lambda r: r["number"]) if r["kind"] == "nudged"]
+    losses, differences = (", ".join(f"{v:{form}}" for v in values) for values, form in (
+        (nudged, ".4f"), ([n - seeds[0] for n in nudged], "+.4f")
+    ))  # fmt: skip
+    print(f"\nControl: f32, seed {SEEDS[0]}, first weights changed by {NUDGE:g}: {losses}, so {differences}.")
     return all(v.is_within for v in verdicts)
 
 
@@ -270,6 +291,9 @@ def _get_styles() -> dict[tuple[str, int], dict[str, Any]]:
     styles: dict[tuple[str, int], dict[str, Any]] = {}
     for i, seed in enumerate(SEEDS):
         styles["f32", seed] = {"color": "black", "linewidth": 0.7, "alpha": 0.9 - 0.3 * i, "label": f"f32, seed {seed}"}
+    for number in NUDGES:
+        label = f"f32, seed {SEEDS[0]}, nudged by {NUDGE:g}"
+        styles["nudged", number] = {"color": "tab:purple", "linewidth": 0.8, "linestyle": ":", "label": label}
     for bits in BITS:
         label = f"exact, {bits} bits, seed {SEEDS[0]}"
         styles["exact", bits] = {"color": PALETTE[bits], "linewidth": 1.0, "label": label}
