@@ -1,11 +1,10 @@
-"""Writes `docs/exact-v1.md` from the code: ``python -m consensus.graph.document``."""
+"""Writes `docs/exact-v1.md` from the code: ``python -m consensus.graph.document > docs/exact-v1.md``."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,8 +18,6 @@ from consensus.exact import VERSION, elementwise, grid, matmul, movement, random
 from consensus.graph import graph, node, order
 from consensus.graph.definitions import DEFINITIONS, Definition
 from consensus.graph.ops import MAX_PAD, OPS
-
-FILE = Path(__file__).parents[2] / "docs" / "exact-v1.md"
 
 RULES: tuple[ModuleType, ...] = (elementwise, grid, matmul, sums, transcendental, movement, random, values)
 """Modules whose docstrings state the rules E1 to E8."""
@@ -261,8 +258,8 @@ def write_document() -> str:
 
 
 def main() -> None:
-    """Write the file."""
-    FILE.write_text(write_document())
+    """Print the document."""
+    print(write_document(), end="")
 
 
 if __name__ == "__main__":

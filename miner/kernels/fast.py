@@ -188,4 +188,4 @@ class NumpyProgram:
                     values[i] = None
         for place, key in self._outputs:
             check_finite(values[place], f"output {key[0]} {key[1]}")
-        return {key: values[place] for place, key in self._outputs}
+        return {key: np.asarray(values[place]) for place, key in self._outputs}
