@@ -7,7 +7,7 @@ from math import prod
 from miner.kernels.lowering import Access, Group, Lowered, Member, Root
 from miner.kernels.native.writer import CHUNK, SCALARS, SUM_BITS, Kernel, Writer, nest, set_grid
 
-MAX_BLOCKS = 64
+MAX_PARTS = 64
 """Most parts of one row in a big reduction: each part of the second pass reads the maxima of all."""
 
 
@@ -18,7 +18,7 @@ class LongRowKernel(Writer):
         super().__init__(group, lowered, stored)
         self.maxima, self.sums = maxima, sums
         size, below = self.within[0], prod(self.within[1:])
-        step = max(1, -(-CHUNK // below), -(-size // MAX_BLOCKS))
+        step = max(1, -(-CHUNK // below), -(-size // MAX_PARTS))
         self.step, self.blocks = step, -(-size // step)
 
     def _operand(self, access: Access, body: list[str], indent: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +31,6 @@ from miner.kernels.native.plan import (
     FIRST_INPUT,
     OUTPUTS,
     Operation,
-    Plan,
     make_plan,
 )
 
@@ -191,19 +189,6 @@ class NativeProgram:
             self._passed[key] = array
         return array
 
-    def profile(self, inputs: Mapping[tuple[str, str], Array]) -> Array:
-        """Seconds (float64) of each operation of the plan in one step; the outputs are thrown away."""
-        blocks, _ = self._bind(inputs, self._take_block())
-        seconds = np.zeros(len(self.plan.operations))
-        whole = self._c_plan
-        for i in range(len(seconds)):
-            one = _Plan.from_buffer_copy(whole)
-            one.ops, one.op_count = ctypes.pointer(self._ops[i]), 1
-            started = time.perf_counter()
-            self._library.run(one, blocks, self._pool, self._error)
-            seconds[i] = time.perf_counter() - started
-        return seconds
-
     def _bind(self, inputs: Mapping[tuple[str, str], Array], block: Array) -> tuple[Any, list[Array]]:
         """Addresses of all blocks, and the arrays that must live as long as they are used."""
         held = [np.ascontiguousarray(inputs[key]) for key in self.plan.inputs]
@@ -222,11 +207,11 @@ class NativeProgram:
             if sys.getrefcount(self._owners[i]) == 2:  # the list's and the call's own
                 return _align(self._owners[i])
         owner = np.empty(self.plan.output_bytes + ALIGNMENT, dtype=np.uint8)
-        self._owners = [*self._owners[1 - MAX_BLOCKS :], owner]
+        self._owners = [*self._owners[1 - KEPT_BLOCKS :], owner]
         return _align(owner)
 
 
-MAX_BLOCKS = 4
+KEPT_BLOCKS = 4
 """Most output blocks that are remembered for use again."""
 
 
@@ -251,4 +236,4 @@ def read_source(name: str) -> str:
     return (C_FOLDER / name).read_text()
 
 
-__all__ = ["NativeProgram", "Plan", "read_source"]
+__all__ = ["NativeProgram"]
