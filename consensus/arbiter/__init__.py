@@ -5,15 +5,16 @@
 The question. `statement.Statement` is a node as the committed graph has it, the dtype and shape of each input, and a
 *place* in the node's computation. Places, and the *operands* from which the value of each is computed:
 
-    Tile(t)                     a 32×32 output tile, padded with zeros, numbered as the tensor root's leaves
+    Tile(t)                     an output tile of 1,024 places, padded with zeros: a leaf of the tensor root
         elementwise ops,        the one tile of each input that the tile reads       `tiles`
         expand, output          (const and iota: none; uniform: seed and step)
-        matmul                  MAXIMUM and RIGHT_MAXIMUM roots, then the SUM root   `reductions`
+        matmul, but where small MAXIMUM and RIGHT_MAXIMUM roots, then the SUM root   `reductions`
+        last axes count as one
         every other op          the tile's Elements, row by row without padding      `compute`
-    Element(i)                  an output element (row-major index), of the other ops
+    Element(i)                  an output element (row-major index), where tiles are made of them
         movement                the input tile that holds it; take_rows, pick: the   `elements`
                                 index tile, then the tile that the index names
-        sum, add_rows           the MAXIMUM root, then the SUM root                  `reductions`
+        sum, add_rows, matmul   the roots of maxima, then the SUM root               `reductions`
         amax                    the MAXIMUM root
     Partial(quantity, of,       a node of the tree of partials of a reduced set      `reductions`
             level, index)

@@ -2,14 +2,14 @@
 
 Two figures, which a test holds against each other: `measure_opening` encodes the opening of one place with blank data
 (nothing of the size of a tensor is made), `largest_opening` adds up an op's worst parts, whatever the shapes: a form of
-eight dimensions, tiles of 8-byte elements where the op takes them, a tile for each of 2^28 elements, so 28 siblings.
+eight dimensions, tiles of 8-byte elements where the op takes them, two tiles for every 33 of 2^28 elements, so 24 siblings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consensus.arbiter.compute import BY_ELEMENT, FINITE, INDEXED, required
+from consensus.arbiter.compute import FINITE, INDEXED, required
 from consensus.arbiter.elements import MOVEMENT
 from consensus.arbiter.opening import Opened, Opening, encode_opening
 from consensus.arbiter.reductions import QUANTITIES, get_fan, value_size
@@ -17,13 +17,13 @@ from consensus.arbiter.statement import Input, Quantity, Statement
 from consensus.arbiter.tiles import ELEMENTWISE
 from consensus.commit.hashing import HASH_BYTES
 from consensus.commit.merkle import EMPTY_ROOT
-from consensus.commit.tensor import TILE_ELEMENTS, TensorForm
+from consensus.commit.tensor import TILE_ELEMENTS, TILE_SIDE, TensorForm
 from consensus.graph.graph import MAX_ELEMENTS, MAX_INPUTS, MAX_NODES, MAX_RANK
 from consensus.graph.node import MAX_NAME_BYTES
 from consensus.graph.ops import OPS
 
-MAX_TILE_SIBLINGS = (MAX_ELEMENTS - 1).bit_length()
-"""Longest way from a tile to its inner root (= 28): each element may be a tile of its own."""
+MAX_TILE_SIBLINGS = (MAX_ELEMENTS // (TILE_SIDE + 1) * 2 - 1).bit_length()
+"""Longest way from a tile to its inner root (= 24): matrices of 33 elements have two tiles, smaller ones share one."""
 NODE_SIBLINGS = (MAX_NODES - 1).bit_length()
 """Longest way from a node to the graph root (= 16)."""
 FORM_BYTES = 2 + 4 * MAX_RANK
@@ -84,7 +84,7 @@ def _operand_lists(op: str) -> Iterator[list[int]]:
         yield [_tile(BOOL_TILE), _tile(tile), _tile(tile)] if op == "where" else [_tile(tile)] * (OPS[op].arity or 0)
     if op == "uniform":
         yield [_tile(F32_TILE, 0), _tile(I64_TILE, 0)]
-    if op in BY_ELEMENT:
+    if op in MOVEMENT or op in QUANTITIES:
         yield [1 + 5 + 1 + (8 if op in MOVEMENT else 4) + 1] * TILE_ELEMENTS
     if op in MOVEMENT:
         yield [_tile(I64_TILE)] * (2 if op in ("take_rows", "pick") else 1)

@@ -12,7 +12,7 @@ from math import prod
 
 from consensus.arbiter.elements import MOVEMENT, compute_element
 from consensus.arbiter.errors import BadNode, BadOperands, BadPlace
-from consensus.arbiter.geometry import Region, tile_region
+from consensus.arbiter.geometry import elements_of, locate, tile_region
 from consensus.arbiter.operands import (
     BlankOperands,
     GivenOperands,
@@ -25,18 +25,16 @@ from consensus.arbiter.operands import (
     take_tile,
     write_tile,
 )
-from consensus.arbiter.reductions import QUANTITIES, compute_partial, compute_top
+from consensus.arbiter.reductions import QUANTITIES, compute_partial, compute_product_element, compute_top
 from consensus.arbiter.statement import Check, Element, Operand, Outcome, Partial, Statement, Tile
 from consensus.arbiter.tiles import TILE_OPS, compute_tile
-from consensus.commit.tensor import TILE_SIDE, TensorForm
+from consensus.commit.tensor import TensorForm
 from consensus.exact.errors import ExactError
 from consensus.graph.errors import GraphError
 from consensus.graph.graph import MAX_ELEMENTS, MAX_INPUTS, MAX_RANK
 from consensus.graph.node import Node
 from consensus.graph.ops import OPS, infer
 
-BY_ELEMENT = MOVEMENT | (QUANTITIES.keys() - {"matmul"})
-"""Ops whose tiles are made of elements, each a place of its own."""
 FINITE = {"sum": (0,), "amax": (0,), "matmul": (0, 1), "add_rows": (0,), "output": (0,)}
 """Inputs in which a NaN or an infinity ends the unit (amax: a NaN or +inf; output: of f32)."""
 INDEXED = {"take_rows": 0, "pick": -1, "add_rows": 0}
@@ -77,16 +75,26 @@ def compute_place(statement: Statement, operands: Operands) -> bytes:
     if isinstance(place, Tile) and place.tile < form.tile_count:
         if node.op in TILE_OPS:
             return compute_tile(statement, place.tile, operands)
-        if node.op == "matmul":
+        if not is_by_element(node):
             return compute_top(statement, place.tile, operands)
         return _collect_elements(form, place.tile, operands)
-    if isinstance(place, Element) and node.op in BY_ELEMENT and place.element < prod(node.shape):
-        return (compute_element if node.op in MOVEMENT else compute_top)(statement, place.element, operands)
+    if isinstance(place, Element) and is_by_element(node) and place.element < prod(node.shape):
+        by_op = {"matmul": compute_product_element} | dict.fromkeys(MOVEMENT, compute_element)
+        return by_op.get(node.op, compute_top)(statement, place.element, operands)
     if isinstance(place, Partial) and node.op in QUANTITIES:
         return compute_partial(statement, place, operands)
     if isinstance(place, Check) and place.input < len(statement.inputs):
         return _check_input(statement, place, operands)
     raise BadPlace(f"{node.op} of {node.shape} has no {place}")
+
+
+def is_by_element(node: Node) -> bool:
+    """Whether the node's tiles are made of elements, each a place of its own.
+
+    Those of a matmul are where its matrices are so small that tiles do not end with them.
+    """
+    form = TensorForm(node.dtype, node.shape)
+    return node.op in MOVEMENT or (node.op in QUANTITIES and (node.op != "matmul" or form.grid != form.matrices))
 
 
 def check_node(node: Node, inputs: tuple[TensorForm, ...]) -> None:
@@ -113,30 +121,23 @@ def split_tile(statement: Statement, data: bytes) -> list[Operand]:
     gives the right padding. Raises `BadPlace` for other places, `BadOperands` for another length.
     """
     node, place, form = statement.node, statement.place, TensorForm(statement.node.dtype, statement.node.shape)
-    if not isinstance(place, Tile) or node.op not in BY_ELEMENT or place.tile >= form.tile_count:
+    if not isinstance(place, Tile) or not is_by_element(node) or place.tile >= form.tile_count:
         raise BadPlace(f"{node.op} has no {place} that is made of elements")
     if len(data) != form.tile_bytes:
         raise BadOperands(f"a tile of {form.dtype} has {form.tile_bytes} bytes, not {len(data)}")
-    size, region = form.numpy_dtype.itemsize, tile_region(form, place.tile)
+    size = form.numpy_dtype.itemsize
     operands = []
-    for y in range(region.height):
-        for x in range(region.width):
-            at = (y * TILE_SIDE + x) * size
-            operands.append(Operand(Element(_element_at(form, region, y, x)), data[at : at + size]))
+    for element in elements_of(form, tile_region(form, place.tile)).ravel().tolist():
+        at = locate(form, element)[1] * size
+        operands.append(Operand(Element(element), data[at : at + size]))
     return operands
-
-
-def _element_at(form: TensorForm, region: Region, y: int, x: int) -> int:
-    """Row-major index of an element of a tile."""
-    _, rows, columns = form.grid
-    return (region.batch * rows + region.row + y) * columns + region.column + x
 
 
 def _collect_elements(form: TensorForm, tile: int, operands: Operands) -> bytes:
     """An output tile from its agreed elements."""
     region = tile_region(form, tile)
-    places = [Element(_element_at(form, region, y, x)) for y in range(region.height) for x in range(region.width)]
-    data = b"".join(operands.take(place, form.numpy_dtype.itemsize) for place in places)
+    places = elements_of(form, region).ravel().tolist()
+    data = b"".join(operands.take(Element(place), form.numpy_dtype.itemsize) for place in places)
     return write_tile(read_array(data, form).reshape(region.height, region.width))
 
 

@@ -10,11 +10,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from consensus.arbiter.errors import BadPlace
 from consensus.arbiter.geometry import locate, ravel, unravel
 from consensus.arbiter.operands import Operands, check_index, take_tile, write
 from consensus.arbiter.statement import Statement
 from consensus.graph.node import Node
+
+Array = npt.NDArray[Any]
 
 MOVEMENT = frozenset({"reshape", "transpose", "slice", "concat", "pad", "windows", "take_rows", "pick"})
 """Ops of this module."""
@@ -26,9 +33,7 @@ def compute_element(statement: Statement, element: int, operands: Operands) -> b
         number, index = 0, _gather(statement, element, operands)
     else:
         number, index = find_source(statement, element)
-    tile, row, column = locate(statement.inputs[number], index)
-    values = take_tile(statement, operands, number, tile)
-    return write(values[row, column].reshape(1))
+    return write(_take_element(statement, number, index, operands).reshape(1))
 
 
 def _gather(statement: Statement, element: int, operands: Operands) -> int:
@@ -46,10 +51,15 @@ def _gather(statement: Statement, element: int, operands: Operands) -> int:
 
 
 def _read_index(statement: Statement, element: int, size: int, operands: Operands) -> int:
-    tile, row, column = locate(statement.inputs[1], element)
-    value = take_tile(statement, operands, 1, tile)[row, column]
+    value = _take_element(statement, 1, element, operands)
     check_index(value, size)
     return int(value)
+
+
+def _take_element(statement: Statement, number: int, index: int, operands: Operands) -> Array:
+    """A row-major element of an input, from the tile that holds it."""
+    tile, place = locate(statement.inputs[number], index)
+    return np.asarray(take_tile(statement, operands, number, tile).reshape(-1)[place])
 
 
 def find_source(statement: Statement, element: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consensus.arbiter.compute import check_node, compute_place
-from consensus.arbiter.geometry import tile_region
+from consensus.arbiter.geometry import elements_of, tile_region
 from consensus.arbiter.opening import Opened, Opening, compute_claim_hash
 from consensus.arbiter.operands import Operands, UnitEnds, write, write_tile
 from consensus.arbiter.statement import Element, Input, Operand, Outcome, Place, Source, Statement, Tile
@@ -30,10 +30,7 @@ Compute = Callable[[Statement, Operands], bytes]
 
 def read_tile(array: Array, form: TensorForm, tile: int) -> bytes:
     """A tile as it is committed in a trace: padded with zeros, NaNs canonical."""
-    region = tile_region(form, tile)
-    plane = array.reshape(form.grid)[region.batch]
-    rows = slice(region.row, region.row + region.height)
-    return write_tile(plane[rows, region.column : region.column + region.width])
+    return write_tile(array.reshape(-1)[elements_of(form, tile_region(form, tile))])
 
 
 class _Recorder:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from consensus.commit.tensor import TILE_SIDE, TensorForm
 
 Shape = tuple[int, ...]
+Index = TypeVar("Index", int, npt.NDArray[np.int64])
+"""One index or an array of them."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +20,7 @@ class Region:
     """What a tile covers of its tensor, without the padding."""
 
     batch: int
-    """Row-major index over the leading dimensions."""
+    """Row-major index over the leading axes of the grid."""
     row: int
     column: int
     """First row and column."""
@@ -37,32 +43,34 @@ def tile_region(form: TensorForm, tile: int) -> Region:
     return Region(batch, row, column, min(TILE_SIDE, rows - row), min(TILE_SIDE, columns - column))
 
 
-def tile_at(form: TensorForm, batch: int, row: int, column: int) -> int:
-    """The tile that holds an element."""
+def elements_of(form: TensorForm, region: Region) -> npt.NDArray[np.int64]:
+    """Row-major indices of a region's elements, height × width."""
     _, rows, columns = form.grid
-    return (batch * tiles_over(rows) + row // TILE_SIDE) * tiles_over(columns) + column // TILE_SIDE
+    y, x = np.ogrid[: region.height, : region.width]
+    return np.asarray((region.batch * rows + region.row + y) * columns + region.column + x, np.int64)
 
 
-def locate(form: TensorForm, element: int) -> tuple[int, int, int]:
-    """Tile, row in the tile and column in the tile of a row-major element."""
+def locate(form: TensorForm, element: Index) -> tuple[Index, Index]:
+    """Tile of a row-major element and its place among the tile's 1,024."""
     _, rows, columns = form.grid
     rest, column = divmod(element, columns)
     batch, row = divmod(rest, rows)
-    return tile_at(form, batch, row, column), row % TILE_SIDE, column % TILE_SIDE
+    tile = (batch * tiles_over(rows) + row // TILE_SIDE) * tiles_over(columns) + column // TILE_SIDE
+    return tile, row % TILE_SIDE * TILE_SIDE + column % TILE_SIDE
 
 
-def unravel(shape: Shape, index: int) -> list[int]:
+def unravel(shape: Shape, index: Index) -> list[Index]:
     """Coordinates of a row-major index."""
-    coordinates = []
+    coordinates: list[Index] = []
     for size in reversed(shape):
         index, coordinate = divmod(index, size)
         coordinates.append(coordinate)
     return coordinates[::-1]
 
 
-def ravel(shape: Shape, coordinates: list[int]) -> int:
-    """Row-major index of coordinates."""
-    index = 0
+def ravel(shape: Shape, coordinates: list[Index]) -> Index | int:
+    """Row-major index of coordinates; 0 of none."""
+    index: Index | int = 0
     for size, coordinate in zip(shape, coordinates, strict=True):
         index = index * size + coordinate
     return index

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consensus.arbiter.errors import BadOperands
+from consensus.arbiter.geometry import locate
 from consensus.arbiter.statement import Ending, Input, Operand, Source, Statement
 from consensus.commit.tensor import TILE_SIDE, TensorForm
 from consensus.exact.values import with_one_nan
@@ -76,6 +77,21 @@ def take_tile(statement: Statement, operands: Operands, number: int, tile: int) 
     """Tile ``tile`` of input ``number``, 32×32. What lies in its padding is never used: it may be anything."""
     form = statement.inputs[number]
     return read_array(operands.take(Input(number, tile), form.tile_bytes), form).reshape(TILE_SIDE, TILE_SIDE)
+
+
+def take_part(
+    statement: Statement, operands: Operands, number: int, start: tuple[int, int, int], size: tuple[int, int]
+) -> Array:
+    """``size`` rows and columns from ``start`` (matrix, row, column) on of the matrices that are input ``number``.
+
+    They lie in one tile when no multiple of 32 parts them (`TensorForm.matrices`).
+    """
+    form, (matrix, row, column) = statement.inputs[number], start
+    _, rows, columns = form.matrices
+    first = (matrix * rows + row) * columns + column
+    y, x = np.ogrid[: size[0], : size[1]]
+    _, places = locate(form, np.asarray(first + y * columns + x, np.int64))
+    return np.asarray(take_tile(statement, operands, number, locate(form, first)[0]).reshape(-1)[places])
 
 
 def write(values: Array) -> bytes:

@@ -1,18 +1,21 @@
 """Reductions as trees of partials: sum, amax, add_rows by output element, matmul by output tile.
 
-A reduction's set is cut along the tiles of its input; a leaf is what one tile contributes. Leaves combine by `FAN` (or
+A reduction's set is cut into parts of its input's tiles; a leaf is what one part contributes. Leaves combine by `FAN` (or
 `MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact sum; at
 last one rounding.
 
     op        of (set)                        leaves                       quantities            top
-    sum       MAXIMUM, SUM: output element    the input tiles that meet    MAXIMUM, SUM          element
+    sum       MAXIMUM, SUM: output element    the parts that meet          MAXIMUM, SUM          element
                                               the set, row-major
     amax      MAXIMUM: output element         the same                     MAXIMUM               element
     add_rows  MAXIMUM: column d               ⌈N/32⌉ value tiles           MAXIMUM               element
               SUM: output element (r, d)      value tile + index tile      SUM
-    matmul    MAXIMUM: batch · ⌈M/32⌉ + I     ⌈K/32⌉ tiles of A            MAXIMUM of 32 rows    tile
-              RIGHT_MAXIMUM: batch · ⌈N/32⌉   ⌈K/32⌉ tiles of B            … of 32 columns
-              + J · SUM: output tile          a tile of A and one of B     32×32 SUM
+    matmul    MAXIMUM: matrix · ⌈M/32⌉ + I    ⌈K/32⌉ parts of A            MAXIMUM of 32 rows    tile, or
+              RIGHT_MAXIMUM: matrix · ⌈N/32⌉  ⌈K/32⌉ parts of B            … of 32 columns       element
+              + J · SUM: (matrix, I, J)       a part of A and one of B     32×32 SUM
+
+Cut are the matrices of the last two axes, at multiples of 32: a part lies in one tile even where small axes count as one.
+There a tile of a matmul's output holds several matrices and is made of elements; elsewhere (matrix, I, J) is its number.
 
 Values: a maximum is 4 bytes a lane (the f32's bits), a sum 8 bytes (int64); lanes are 1, for matmul 32 and 1,024.
 Operands of a leaf: its input tiles, then the roots of the maxima that a sum needs; of an inner node: its children;
@@ -28,18 +31,19 @@ import numpy as np
 import numpy.typing as npt
 
 from consensus.arbiter.errors import BadPlace, Inconsistent
-from consensus.arbiter.geometry import ravel, tile_at, tiles_over, unravel
+from consensus.arbiter.geometry import ravel, tiles_over, unravel
 from consensus.arbiter.operands import (
     Operands,
     check_finite,
     check_index,
     check_no_top,
+    take_part,
     take_tile,
     write,
     write_tile,
 )
 from consensus.arbiter.statement import Partial, Quantity, Statement
-from consensus.commit.tensor import TILE_ELEMENTS, TILE_SIDE
+from consensus.commit.tensor import TILE_ELEMENTS, TILE_SIDE, TensorForm
 from consensus.exact.grid import SUM_BITS, exponents, rescale
 
 Array = npt.NDArray[Any]
@@ -150,7 +154,7 @@ def compute_partial(statement: Statement, place: Partial, operands: Operands) ->
 
 
 def compute_top(statement: Statement, of: int, operands: Operands) -> bytes:
-    """An output element (matmul: an output tile) from the roots of its trees."""
+    """An output element from the roots of its trees; of a matmul the 32×32 results at (matrix, I, J)."""
     op = statement.node.op
     if op == "matmul":
         batch, rest = divmod(of, tiles_over(statement.node.shape[-2]) * tiles_over(statement.node.shape[-1]))
@@ -163,6 +167,15 @@ def compute_top(statement: Statement, of: int, operands: Operands) -> bytes:
         return write(largest)
     total = _take(statement, get_root(statement, _SUM, of), operands)
     return write(rescale(total, exponents(largest) - SUM_BITS))
+
+
+def compute_product_element(statement: Statement, element: int, operands: Operands) -> bytes:
+    """An element of a matmul whose matrices have at most 32 elements each, and so one 32×32 result each."""
+    _, rows, columns = TensorForm(statement.node.dtype, statement.node.shape).matrices
+    matrix, rest = divmod(element, rows * columns)
+    at = rest // columns * TILE_SIDE + rest % columns
+    size = 4  # of an f32
+    return compute_top(statement, matrix, operands)[at * size :][:size]
 
 
 def _take(statement: Statement, place: Partial, operands: Operands) -> Array:
@@ -208,9 +221,7 @@ def _set_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes
         start = piece[axis] * TILE_SIDE if axis in reduced else fixed[axis]
         ranges.append((start, min(TILE_SIDE, shape[axis] - start) if axis in reduced else 1))
     (row, height), (column, width) = ranges
-    tile = take_tile(statement, operands, 0, tile_at(statement.inputs[0], batch, row, column))
-    row, column = row % TILE_SIDE, column % TILE_SIDE
-    values = tile[row : row + height, column : column + width]
+    values = take_part(statement, operands, 0, (batch, row, column), (height, width))
     if statement.node.op == "amax":
         check_no_top(values)
         return write(_largest(values, None))
@@ -226,8 +237,7 @@ def _rows_leaf(statement: Statement, place: Partial, operands: Operands) -> byte
     rows, columns = statement.node.shape
     row, column = place.index * TILE_SIDE, place.of % columns
     count = min(TILE_SIDE, statement.inputs[0].shape[0] - row)
-    tile = take_tile(statement, operands, 0, tile_at(statement.inputs[0], 0, row, column))
-    values = tile[:count, column % TILE_SIDE]
+    values = take_part(statement, operands, 0, (0, row, column), (count, 1))[:, 0]
     if place.quantity is _MAXIMUM:
         check_finite(values)
         return write(_largest(np.abs(values), None))
@@ -240,10 +250,9 @@ def _rows_leaf(statement: Statement, place: Partial, operands: Operands) -> byte
 
 
 def _matmul_leaf(statement: Statement, place: Partial, operands: Operands) -> bytes:
-    a_form, b_form = statement.inputs
     m, n = statement.node.shape[-2:]
     k = place.index * TILE_SIDE
-    depth = min(TILE_SIDE, a_form.shape[-1] - k)
+    depth = min(TILE_SIDE, statement.inputs[0].shape[-1] - k)
     down = 1 if place.quantity is _RIGHT else tiles_over(m)
     across = 1 if place.quantity is _MAXIMUM else tiles_over(n)
     batch, rest = divmod(place.of, down * across)
@@ -251,17 +260,17 @@ def _matmul_leaf(statement: Statement, place: Partial, operands: Operands) -> by
     height, width = min(TILE_SIDE, m - row), min(TILE_SIDE, n - column)
     magnitudes = np.zeros(TILE_SIDE, np.float32)
     if place.quantity is _MAXIMUM:
-        a = take_tile(statement, operands, 0, tile_at(a_form, batch, row, k))[:height, :depth]
+        a = take_part(statement, operands, 0, (batch, row, k), (height, depth))
         check_finite(a)
         magnitudes[:height] = np.abs(a).max(axis=1)
         return write(magnitudes)
     if place.quantity is _RIGHT:
-        b = take_tile(statement, operands, 1, tile_at(b_form, batch, k, column))[:depth, :width]
+        b = take_part(statement, operands, 1, (batch, k, column), (depth, width))
         check_finite(b)
         magnitudes[:width] = np.abs(b).max(axis=0)
         return write(magnitudes)
-    a = take_tile(statement, operands, 0, tile_at(a_form, batch, row, k))[:height, :depth]
-    b = take_tile(statement, operands, 1, tile_at(b_form, batch, k, column))[:depth, :width]
+    a = take_part(statement, operands, 0, (batch, row, k), (height, depth))
+    b = take_part(statement, operands, 1, (batch, k, column), (depth, width))
     largest_a, largest_b = _take_matmul_maxima(statement, batch, rest, operands)
     check_finite(a)
     check_finite(b)

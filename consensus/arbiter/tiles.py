@@ -1,7 +1,7 @@
 """Ops that a whole output tile is computed for at once: elementwise ones (E1, E5), expand, output and the sources.
 
-NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two. So an output tile needs exactly
-one tile of each input: the one at its place, or the first where the input has one row, one column or one batch.
+NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two, or more where they are small. So
+an output tile needs exactly one tile of each input, that of the element which its first element comes from.
 
     tile of          operands, in order              value
     const, iota      none                            from attributes and place
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from consensus.arbiter.geometry import Region, ravel, tile_at, tile_region, unravel
+from consensus.arbiter.geometry import Region, elements_of, locate, ravel, tile_region, unravel
 from consensus.arbiter.operands import Operands, check_finite, take_tile, write_tile
 from consensus.arbiter.statement import Statement
 from consensus.commit.tensor import TensorForm
@@ -46,7 +46,7 @@ def compute_tile(statement: Statement, tile: int, operands: Operands) -> bytes:
         return write_tile(_uniform(statement, form, region, operands))
     taken = [_take_broadcast(statement, operands, number, region) for number in range(len(statement.inputs))]
     if node.op == "expand":
-        return write_tile(np.broadcast_to(taken[0], (region.height, region.width)))
+        return write_tile(taken[0])
     if node.op == "output":
         if node.dtype == "f32":
             check_finite(taken[0])
@@ -58,22 +58,19 @@ def compute_tile(statement: Statement, tile: int, operands: Operands) -> bytes:
 
 
 def _take_broadcast(statement: Statement, operands: Operands, number: int, region: Region) -> Array:
-    """The part of an input that the output's region reads: (1 or height) × (1 or width)."""
-    form = statement.inputs[number]
-    _, rows, columns = form.grid
-    leading, own = statement.node.shape[:-2], form.shape[:-2]
-    coordinates = unravel(leading, region.batch)[len(leading) - len(own) :]
-    batch = ravel(own, [0 if size == 1 else c for size, c in zip(own, coordinates, strict=True)])
-    row, column = (0 if rows == 1 else region.row), (0 if columns == 1 else region.column)
-    values = take_tile(statement, operands, number, tile_at(form, batch, row, column))
-    return values[: 1 if rows == 1 else region.height, : 1 if columns == 1 else region.width]
+    """The elements of an input that those of the output's region come from, height × width."""
+    form, shape = statement.inputs[number], statement.node.shape
+    coordinates = unravel(shape, elements_of(TensorForm(statement.node.dtype, shape), region))
+    aligned = coordinates[len(shape) - len(form.shape) :]
+    origin = np.zeros((region.height, region.width), np.int64)
+    source = [origin if size == 1 else at for size, at in zip(form.shape, aligned, strict=True)]
+    tiles, places = locate(form, ravel(form.shape, source) + origin)
+    return np.asarray(take_tile(statement, operands, number, int(tiles[0, 0])).reshape(-1)[places])
 
 
 def _uniform(statement: Statement, form: TensorForm, region: Region, operands: Operands) -> Array:
     seed, step = (take_tile(statement, operands, number, 0) for number in (0, 1))
-    _, rows, columns = form.grid
-    y, x = np.ogrid[: region.height, : region.width]
-    index = ((region.batch * rows + region.row + y) * columns + region.column + x).astype(np.int64)
+    index = elements_of(form, region)
     counter = np.zeros((index.size, 4), np.uint32)
     counter[:, 0] = index.ravel() // 4  # fewer than 2^28 elements: the second word stays 0
     counter[:, 2] = int(step[0, 0]) & 0xFFFFFFFF

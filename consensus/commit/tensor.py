@@ -1,8 +1,10 @@
 """Tensor roots: a Merkle root over 32×32 tiles, topped with dtype and shape. A tile is the unit of opening (DESIGN §3).
 
-The tensor is seen as [batch…, rows, columns]: rank 1 is one row, rank 0 one row of one column. Tiles are zero padded,
-row major, little-endian; an f32 tile has 4 KiB. Dtype and shape stand in the root, so that the number of tiles, which a
-proof needs, is itself committed.
+The tensor is seen as [batch…, rows, columns]: rank 1 is one row, rank 0 one row of one column. While it has more than two
+axes and the last two hold at most 32 elements together, they count as one axis: a convolution's kernels of 3×3 would fill
+9 places of a tile each, and [64, 32, 3, 3] is 64 batches of 32 rows of 9 columns instead. Tiles are zero padded, row
+major, little-endian; an f32 tile has 4 KiB. Dtype and shape stand in the root, so that the number of tiles, which a proof
+needs, is itself committed.
 """
 
 from __future__ import annotations
@@ -85,10 +87,21 @@ class TensorForm:
 
     @cached_property
     def grid(self) -> tuple[int, int, int]:
-        """Number of batches, rows and columns as the tiling sees them."""
-        rows = self.shape[-2] if len(self.shape) >= 2 else 1
-        columns = self.shape[-1] if self.shape else 1
-        return math.prod(self.shape[:-2]), rows, columns
+        """Number of batches, rows and columns as the tiling sees them, small last axes counted as one."""
+        axes = list(self.shape)
+        while len(axes) > 2 and axes[-2] * axes[-1] <= TILE_SIDE:
+            axes[-2:] = [axes[-2] * axes[-1]]
+        *batches, rows, columns = [1, 1, *axes]
+        return math.prod(batches), rows, columns
+
+    @property
+    def matrices(self) -> tuple[int, int, int]:
+        """Number of matrices in the last two axes, their rows and columns: the grid, unless small axes count as one.
+
+        A part of a matrix that 32-aligned rows and columns bound lies in one tile, in either case.
+        """
+        *batches, rows, columns = [1, 1, *self.shape]
+        return math.prod(batches), rows, columns
 
     @cached_property
     def tile_count(self) -> int:

@@ -23,7 +23,7 @@ from consensus.arbiter.codec import (
     encode_operands,
     encode_statement,
 )
-from consensus.arbiter.compute import BY_ELEMENT, compute_place
+from consensus.arbiter.compute import compute_place, is_by_element
 from consensus.arbiter.errors import ArbiterError, Malformed, TooLarge
 from consensus.arbiter.evaluate import read_tile
 from consensus.arbiter.opening import answer, decode_agreed, decode_opening
@@ -107,7 +107,7 @@ def verify_tiles(wasm: WasmArbiter, case: Case) -> None:
 
 def is_quick(case: Case) -> bool:
     """Whether its tiles have few elements of their own to compute."""
-    return case["op"] not in BY_ELEMENT or prod(case["shape"]) <= 16
+    return not is_by_element(parse_node(case)) or prod(case["shape"]) <= 16
 
 
 @pytest.mark.parametrize("op", OPS)

@@ -31,8 +31,8 @@ from miner.kernels.native.compiler import compile_library
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).parent / "c" / "hash.c"
-SELF_TEST_SHAPES = ((), (0, 3), (1,), (33,), (31, 32), (32, 32), (65, 97), (3, 2, 33, 64), (9, 32, 32))
-"""Scalars, empty, one element over and under a tile, whole tiles, more and fewer tiles than lanes."""
+SELF_TEST_SHAPES = ((), (0, 3), (1,), (33,), (31, 32), (32, 32), (65, 97), (3, 2, 33, 64), (9, 32, 32), (40, 5, 3, 3))
+"""Scalars, empty, one element over and under a tile, whole tiles, more and fewer tiles than lanes, small last axes."""
 
 
 class Hasher(Protocol):

@@ -17,7 +17,7 @@ from consensus.arbiter.codec import (
     encode_node,
     encode_place,
 )
-from consensus.arbiter.compute import BY_ELEMENT
+from consensus.arbiter.compute import is_by_element
 from consensus.arbiter.elements import MOVEMENT
 from consensus.arbiter.errors import ArbiterError
 from consensus.arbiter.opening import Agreed, Opened, Opening, compute_claim_hash, encode_opening
@@ -148,7 +148,7 @@ def _places(question: Question, opening: Opening) -> Changed:
     elements = int(np.prod(node.shape, dtype=np.int64))
     places: list[Place] = [Tile(count), Tile(2**32 - 1), Check(len(forms), 0)]
     places += [Check(number, form.tile_count) for number, form in enumerate(forms)]
-    if node.op in BY_ELEMENT:
+    if is_by_element(node):
         places += [Element(elements), Element(2**32 - 1)]
     else:
         places.append(Element(0))

@@ -10,7 +10,7 @@ use crate::{
     operands::{
         check_finite, check_index, check_no_top, BlankOperands, GivenOperands, Operands, Stop, Tile, TileWriter,
     },
-    reductions::{compute_partial, compute_top, quantities},
+    reductions::{compute_partial, compute_product_element, compute_top, quantities},
     tiles::{compute_tile, is_tile_op},
     types::{Dtype, Error, Op, Outcome, Place, Requirement, Source, Statement},
 };
@@ -47,12 +47,16 @@ pub fn compute_from<'a>(statement: &Statement, operands: &mut impl Operands<'a>)
     match statement.place {
         Place::Tile(tile) if u64::from(tile) < output.tile_count() => match op {
             _ if is_tile_op(op) => compute_tile(statement, tile, operands),
-            Op::Matmul { .. } => compute_top(statement, tile, operands),
+            Op::Matmul { .. } if output.grid() == output.matrices() => compute_top(statement, tile, operands),
             _ => collect_elements(statement, tile, operands),
         },
         Place::Element(element) if u64::from(element) < output.elements() => match op {
             _ if is_movement(op) => compute_element(statement, element.into(), operands),
-            _ if reduces && !matches!(op, Op::Matmul { .. }) => compute_top(statement, element, operands),
+            Op::Matmul { .. } if output.grid() != output.matrices() => {
+                compute_product_element(statement, element, operands)
+            }
+            Op::Matmul { .. } => Err(Error::BadPlace.into()),
+            _ if reduces => compute_top(statement, element, operands),
             _ => Err(Error::BadPlace.into()),
         },
         Place::Partial(partial) if reduces => compute_partial(statement, partial, operands),
@@ -69,7 +73,7 @@ fn collect_elements<'a>(statement: &Statement, tile: u32, operands: &mut impl Op
     let region = output.region(tile);
     let mut writer = TileWriter::new(output.dtype);
     for row in 0..region.height {
-        let first = (region.batch * output.rows() + region.row + row) * output.columns() + region.column;
+        let first = output.grid().element(region.batch, region.row + row, region.column);
         for column in 0..region.width {
             let source = Source::Claim(Place::Element((first + column) as u32));
             let data = operands.take(source, output.dtype.size())?;

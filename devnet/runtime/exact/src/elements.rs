@@ -45,7 +45,7 @@ fn take_element<'a>(
     index: u64,
     operands: &mut impl Operands<'a>,
 ) -> Result<Word, Stop> {
-    let (tile, place) = statement.inputs[number].locate(index);
+    let (tile, place) = statement.inputs[number].grid().locate(index);
     Ok(Tile::take(statement, operands, number, tile)?.word(place))
 }
 
@@ -53,8 +53,9 @@ fn take_element<'a>(
 fn gather<'a>(statement: &Statement, element: u64, operands: &mut impl Operands<'a>) -> Result<u64, Stop> {
     let (source, index) = (&statement.inputs[0], &statement.inputs[1]);
     if matches!(statement.node.op, Op::Pick) {
-        let picked = check_index(take_element(statement, 1, element, operands)?, source.columns())?;
-        return Ok(element / index.columns() * source.columns() + picked);
+        let (row_size, picks) = (source.matrices().columns, index.matrices().columns);
+        let picked = check_index(take_element(statement, 1, element, operands)?, row_size)?;
+        return Ok(element / picks * row_size + picked);
     }
     let row_size = product(&source.shape[1..]);
     let word = take_element(statement, 1, element / row_size, operands)?;

@@ -12,7 +12,7 @@ pub const TILE_ELEMENTS: usize = 1 << 10;
 /// What a tile covers of its tensor, without the padding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Region {
-    /// Row-major index over the leading dimensions.
+    /// Row-major index over the leading axes of the grid.
     pub batch: u64,
     /// First row.
     pub row: u64,
@@ -40,24 +40,32 @@ impl Form {
         product(&self.shape)
     }
 
-    /// The dimensions before the last two.
-    pub fn leading(&self) -> &[u32] {
-        &self.shape[..self.shape.len().saturating_sub(2)]
+    /// The matrices in the last two axes; a vector is one of one row, a scalar one of one element.
+    pub fn matrices(&self) -> Planes {
+        let columns = self.shape.last().map_or(1, |&size| size.into());
+        let rows = self.shape.iter().rev().nth(1).map_or(1, |&size| size.into());
+        let count = product(&self.shape[..self.shape.len().saturating_sub(2)]);
+        Planes { count, rows, columns }
     }
 
-    /// Rows as the tiling sees them: 1 for a vector or scalar.
-    pub fn rows(&self) -> u64 {
-        self.last_dimension(2)
-    }
-
-    /// Columns as the tiling sees them: 1 for a scalar.
-    pub fn columns(&self) -> u64 {
-        self.last_dimension(1)
+    /// What the tiling sees: the matrices, but while there are more than two axes and the last two hold at most 32
+    /// elements together, they count as one axis.
+    pub fn grid(&self) -> Planes {
+        let mut axes = self.shape.len();
+        let mut planes = self.matrices();
+        while axes > 2 && planes.rows * planes.columns <= TILE_SIDE {
+            axes -= 1;
+            planes.columns *= planes.rows;
+            planes.rows = self.shape[axes - 2].into();
+            planes.count = product(&self.shape[..axes - 2]);
+        }
+        planes
     }
 
     /// Number of tiles.
     pub fn tile_count(&self) -> u64 {
-        product(self.leading()).saturating_mul(tiles_over(self.rows())).saturating_mul(tiles_over(self.columns()))
+        let Planes { count, rows, columns } = self.grid();
+        count.saturating_mul(tiles_over(rows)).saturating_mul(tiles_over(columns))
     }
 
     /// Bytes of a tile.
@@ -67,35 +75,40 @@ impl Form {
 
     /// What a tile covers.
     pub fn region(&self, tile: u32) -> Region {
-        let (down, across) = (tiles_over(self.rows()), tiles_over(self.columns()));
+        let grid = self.grid();
+        let (down, across) = (tiles_over(grid.rows), tiles_over(grid.columns));
         let rest = u64::from(tile) / across;
         let (row, column) = (rest % down * TILE_SIDE, u64::from(tile) % across * TILE_SIDE);
-        let (height, width) = ((self.rows() - row).min(TILE_SIDE), (self.columns() - column).min(TILE_SIDE));
+        let (height, width) = ((grid.rows - row).min(TILE_SIDE), (grid.columns - column).min(TILE_SIDE));
         Region { batch: rest / down, row, column, height, width }
-    }
-
-    /// The tile that holds an element.
-    pub fn tile_at(&self, batch: u64, row: u64, column: u64) -> u32 {
-        let band = batch * tiles_over(self.rows()) + row / TILE_SIDE;
-        (band * tiles_over(self.columns()) + column / TILE_SIDE) as u32
-    }
-
-    /// Tile of a row-major element, and its place in the tile.
-    pub fn locate(&self, element: u64) -> (u32, usize) {
-        let (rest, column) = (element / self.columns(), element % self.columns());
-        let (batch, row) = (rest / self.rows(), rest % self.rows());
-        (self.tile_at(batch, row, column), in_tile(row, column))
-    }
-
-    /// The dimension at a place counted from the last, which is 1; 1 where there is none.
-    fn last_dimension(&self, place: usize) -> u64 {
-        self.shape.len().checked_sub(place).map_or(1, |axis| self.shape[axis].into())
     }
 }
 
-/// Place of an element among the 1,024 of its tile.
-pub fn in_tile(row: u64, column: u64) -> usize {
-    (row % TILE_SIDE * TILE_SIDE + column % TILE_SIDE) as usize
+/// A tensor seen as planes of rows and columns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planes {
+    /// How many.
+    pub count: u64,
+    /// Rows of each.
+    pub rows: u64,
+    /// Columns of each.
+    pub columns: u64,
+}
+
+impl Planes {
+    /// Row-major index of an element.
+    pub fn element(&self, plane: u64, row: u64, column: u64) -> u64 {
+        (plane * self.rows + row) * self.columns + column
+    }
+
+    /// For a grid: tile of a row-major element, and its place among the tile's 1,024.
+    pub fn locate(&self, element: u64) -> (u32, usize) {
+        let (rest, column) = (element / self.columns, element % self.columns);
+        let (plane, row) = (rest / self.rows, rest % self.rows);
+        let band = plane * tiles_over(self.rows) + row / TILE_SIDE;
+        let tile = band * tiles_over(self.columns) + column / TILE_SIDE;
+        (tile as u32, (row % TILE_SIDE * TILE_SIDE + column % TILE_SIDE) as usize)
+    }
 }
 
 /// Coordinates of a row-major index.

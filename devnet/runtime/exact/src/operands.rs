@@ -1,7 +1,7 @@
 //! How the families get what they need: one operand after the other, named by its source.
 
 use crate::{
-    geometry::{as_f32, read_word, write_word, Word, TILE_ELEMENTS, TILE_SIDE},
+    geometry::{as_f32, read_word, write_word, Planes, Word, TILE_ELEMENTS, TILE_SIDE},
     types::{Dtype, Ending, Error, Requirement, Source, Statement},
 };
 use alloc::{borrow::Cow, vec, vec::Vec};
@@ -78,10 +78,36 @@ impl<'a> Tile<'a> {
     pub fn at(&self, row: u64, column: u64) -> Word {
         self.word((row * TILE_SIDE + column) as usize)
     }
+}
 
-    /// The same as an f32.
-    pub fn f32_at(&self, row: u64, column: u64) -> f32 {
-        as_f32(self.at(row, column))
+/// Part of the matrices of an f32 input, between multiples of 32 in both directions: it lies in one tile even where the
+/// grid counts small last axes as one.
+pub struct Part<'a> {
+    tile: Tile<'a>,
+    grid: Planes,
+    matrices: Planes,
+    /// Matrix, row and column where it begins.
+    start: (u64, u64, u64),
+}
+
+impl<'a> Part<'a> {
+    /// Takes the tile of input `number` that holds the part which begins at (matrix, row, column).
+    pub fn take(
+        statement: &Statement,
+        operands: &mut impl Operands<'a>,
+        number: usize,
+        start: (u64, u64, u64),
+    ) -> Result<Self, Stop> {
+        let form = &statement.inputs[number];
+        let (grid, matrices) = (form.grid(), form.matrices());
+        let (tile, _) = grid.locate(matrices.element(start.0, start.1, start.2));
+        Ok(Self { tile: Tile::take(statement, operands, number, tile)?, grid, matrices, start })
+    }
+
+    /// The element so many rows and columns from where the part begins.
+    pub fn at(&self, down: u64, across: u64) -> f32 {
+        let element = self.matrices.element(self.start.0, self.start.1 + down, self.start.2 + across);
+        as_f32(self.tile.word(self.grid.locate(element).1))
     }
 }
 

@@ -1,19 +1,23 @@
 //! Reductions as trees of partials: sum, amax, add_rows by output element, matmul by output tile.
 //!
-//! A reduction's set is cut along the tiles of its input; a leaf is what one tile contributes. Leaves combine by `FAN` (or
+//! A reduction's set is cut into parts of its input's tiles; a leaf is what one part contributes. Leaves combine by `FAN` (or
 //! `MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact sum;
 //! at last one rounding.
 //!
 //! | op       | of (set)                                   | leaves                          | quantities          | top     |
 //! |----------|--------------------------------------------|---------------------------------|---------------------|---------|
-//! | sum      | MAXIMUM, SUM: output element               | the input tiles that meet the   | MAXIMUM, SUM        | element |
+//! | sum      | MAXIMUM, SUM: output element               | the parts that meet the         | MAXIMUM, SUM        | element |
 //! |          |                                            | set, row-major                  |                     |         |
 //! | amax     | MAXIMUM: output element                    | the same                        | MAXIMUM             | element |
 //! | add_rows | MAXIMUM: column d                          | ⌈N/32⌉ value tiles              | MAXIMUM             | element |
 //! |          | SUM: output element (r, d)                 | value tile and index tile       | SUM                 |         |
-//! | matmul   | MAXIMUM: batch · ⌈M/32⌉ + I                | ⌈K/32⌉ tiles of A               | MAXIMUM of 32 rows  | tile    |
-//! |          | RIGHT_MAXIMUM: batch · ⌈N/32⌉ + J          | ⌈K/32⌉ tiles of B               | … of 32 columns     |         |
-//! |          | SUM: output tile                           | a tile of A and one of B        | 32×32 SUM           |         |
+//! | matmul   | MAXIMUM: matrix · ⌈M/32⌉ + I               | ⌈K/32⌉ parts of A               | MAXIMUM of 32 rows  | tile or |
+//! |          | RIGHT_MAXIMUM: matrix · ⌈N/32⌉ + J         | ⌈K/32⌉ parts of B               | … of 32 columns     | element |
+//! |          | SUM: (matrix, I, J)                        | a part of A and one of B        | 32×32 SUM           |         |
+//!
+//! Cut are the matrices of the last two axes, at multiples of 32: a part lies in one tile even where small axes count as
+//! one. There a tile of a matmul's output holds several matrices and is made of elements; elsewhere (matrix, I, J) is its
+//! number.
 //!
 //! Values: a maximum is 4 bytes a lane (the f32's bits), a sum 8 bytes (i64); lanes are 1, for matmul 32 and 1,024.
 //! Operands of a leaf: its input tiles, then the roots of the maxima that a sum needs; of an inner node: its children;
@@ -21,9 +25,9 @@
 
 use crate::{
     float::larger,
-    geometry::{product, ravel, tiles_over, unravel, TILE_ELEMENTS, TILE_SIDE},
+    geometry::{product, ravel, read_word, tiles_over, unravel, Planes, TILE_ELEMENTS, TILE_SIDE},
     grid::{exponent, quantise, rescale, SUM_BITS, SUM_LIMIT},
-    operands::{check_finite, check_index, check_no_top, write_element, Operands, Stop, Tile, TileWriter},
+    operands::{check_finite, check_index, check_no_top, write_element, Operands, Part, Stop, Tile, TileWriter},
     types::{Dtype, Error, Op, Partial, Place, Quantity, Source, Statement},
 };
 use alloc::{vec, vec::Vec};
@@ -62,7 +66,7 @@ fn fan(op: &Op, quantity: Quantity) -> u64 {
     }
 }
 
-/// Where a matmul's set stands: tiles down and across that its kind of set counts, and those of the whole output.
+/// Parts of a matmul's result that its kind of set counts, down and across a matrix.
 struct MatmulGrid {
     down: u64,
     across: u64,
@@ -70,14 +74,14 @@ struct MatmulGrid {
 
 impl MatmulGrid {
     fn new(statement: &Statement, quantity: Quantity) -> Self {
-        let output = &statement.node.output;
+        let output = statement.node.output.matrices();
         Self {
-            down: if quantity == Quantity::RightMaximum { 1 } else { tiles_over(output.rows()) },
-            across: if quantity == Quantity::Maximum { 1 } else { tiles_over(output.columns()) },
+            down: if quantity == Quantity::RightMaximum { 1 } else { tiles_over(output.rows) },
+            across: if quantity == Quantity::Maximum { 1 } else { tiles_over(output.columns) },
         }
     }
 
-    /// Batch, band and column of tiles of a set.
+    /// Matrix, band and column of parts of a set.
     fn split(&self, of: u32) -> (u64, u64, u64) {
         let (batch, rest) = (u64::from(of) / (self.down * self.across), u64::from(of) % (self.down * self.across));
         (batch, rest / self.across, rest % self.across)
@@ -88,10 +92,10 @@ impl MatmulGrid {
 fn count_sets(statement: &Statement, quantity: Quantity) -> u64 {
     let output = &statement.node.output;
     match statement.node.op {
-        Op::AddRows if quantity == Quantity::Maximum => output.columns(),
+        Op::AddRows if quantity == Quantity::Maximum => output.matrices().columns,
         Op::Matmul { .. } => {
             let grid = MatmulGrid::new(statement, quantity);
-            product(output.leading()) * grid.down * grid.across
+            output.matrices().count * grid.down * grid.across
         }
         _ => output.elements(),
     }
@@ -101,8 +105,8 @@ fn count_sets(statement: &Statement, quantity: Quantity) -> u64 {
 fn count_levels(statement: &Statement, quantity: Quantity) -> Vec<u64> {
     let (op, input) = (&statement.node.op, &statement.inputs[0]);
     let mut width = match op {
-        Op::AddRows => tiles_over(input.rows()),
-        Op::Matmul { .. } => tiles_over(input.columns()),
+        Op::AddRows => tiles_over(input.matrices().rows),
+        Op::Matmul { .. } => tiles_over(input.matrices().columns),
         _ => product(&ReducedSet::new(statement).pieces),
     };
     let mut counts = vec![width];
@@ -181,11 +185,11 @@ pub fn compute_partial<'a>(
     }
 }
 
-/// An output element (matmul: an output tile) from the roots of its trees.
+/// An output element from the roots of its trees; of a matmul the 32×32 results at (matrix, I, J).
 pub fn compute_top<'a>(statement: &Statement, of: u32, operands: &mut impl Operands<'a>) -> Result<Vec<u8>, Stop> {
     let maximum_of = match statement.node.op {
         Op::Matmul { bits } => return matmul_top(statement, of, i32::from(bits), operands),
-        Op::AddRows => (u64::from(of) % statement.node.output.columns()) as u32,
+        Op::AddRows => (u64::from(of) % statement.node.output.matrices().columns) as u32,
         _ => of,
     };
     let largest = take_maximum(statement, maximum_of, operands)?;
@@ -195,6 +199,19 @@ pub fn compute_top<'a>(statement: &Statement, of: u32, operands: &mut impl Opera
     let total = take_sums(statement, root(statement, Quantity::Sum, of), operands)?;
     let value = rescale(total[0], exponent(largest) - SUM_BITS);
     Ok(write_element(Dtype::F32, value.to_bits().into()))
+}
+
+/// An element of a matmul whose matrices have at most 32 elements each, and so one 32×32 result each.
+pub fn compute_product_element<'a>(
+    statement: &Statement,
+    element: u32,
+    operands: &mut impl Operands<'a>,
+) -> Result<Vec<u8>, Stop> {
+    let Planes { rows, columns, .. } = statement.node.output.matrices();
+    let (matrix, rest) = (u64::from(element) / (rows * columns), u64::from(element) % (rows * columns));
+    let results = compute_top(statement, matrix as u32, operands)?;
+    let place = rest / columns * TILE_SIDE + rest % columns;
+    Ok(write_element(Dtype::F32, read_word(Dtype::F32, &results, place as usize)))
 }
 
 /// Agreed maxima; refuses what no execution has.
@@ -289,10 +306,10 @@ fn set_leaf<'a>(statement: &Statement, place: Partial, operands: &mut impl Opera
     let batch = ravel(&set.shape[..down], &leading);
     let (row, height) = set.range(down, piece[down], fixed[down]);
     let (column, width) = set.range(down + 1, piece[down + 1], fixed[down + 1]);
-    let tile = Tile::take(statement, operands, 0, statement.inputs[0].tile_at(batch, row, column))?;
+    let part = Part::take(statement, operands, 0, (batch, row, column))?;
     let mut values = Vec::with_capacity((height * width) as usize);
-    for y in row % TILE_SIDE..row % TILE_SIDE + height {
-        values.extend((column % TILE_SIDE..column % TILE_SIDE + width).map(|x| tile.f32_at(y, x)));
+    for y in 0..height {
+        values.extend((0..width).map(|x| part.at(y, x)));
     }
     if matches!(statement.node.op, Op::Amax { .. }) {
         values.iter().try_for_each(|&value| check_no_top(value))?;
@@ -320,21 +337,21 @@ fn largest_magnitude(values: &[f32]) -> Result<Vec<u8>, Stop> {
 
 /// Largest magnitude of values in column d of add_rows, or the sum of those that the index sends to row r.
 fn rows_leaf<'a>(statement: &Statement, place: Partial, operands: &mut impl Operands<'a>) -> Result<Vec<u8>, Stop> {
-    let (input, output) = (&statement.inputs[0], &statement.node.output);
+    let (input, output) = (statement.inputs[0].matrices(), statement.node.output.matrices());
     let row = u64::from(place.index) * TILE_SIDE;
-    let column = u64::from(place.of) % output.columns();
-    let count = (input.rows() - row).min(TILE_SIDE);
-    let tile = Tile::take(statement, operands, 0, input.tile_at(0, row, column))?;
-    let values: Vec<f32> = (0..count).map(|y| tile.f32_at(y, column % TILE_SIDE)).collect();
+    let column = u64::from(place.of) % output.columns;
+    let count = (input.rows - row).min(TILE_SIDE);
+    let part = Part::take(statement, operands, 0, (0, row, column))?;
+    let values: Vec<f32> = (0..count).map(|y| part.at(y, 0)).collect();
     if place.quantity == Quantity::Maximum {
         return largest_magnitude(&values);
     }
     let index = Tile::take(statement, operands, 1, place.index)?;
-    let target = u64::from(place.of) / output.columns();
+    let target = u64::from(place.of) / output.columns;
     let largest = take_maximum(statement, column as u32, operands)?;
     values.iter().try_for_each(|&value| check_finite(value))?;
     for at in 0..count {
-        check_index(index.at(0, at), output.rows())?;
+        check_index(index.at(0, at), output.rows)?;
     }
     let mut sum = 0;
     for (at, &value) in values.iter().enumerate() {
@@ -346,33 +363,33 @@ fn rows_leaf<'a>(statement: &Statement, place: Partial, operands: &mut impl Oper
     Ok(write_sums(&[sum]))
 }
 
-/// Where an output tile (or a band or column of tiles) of a matmul stands.
-struct MatmulTile {
-    batch: u64,
+/// Where a part of a matmul's result (or a band or column of them) stands.
+struct MatmulPart {
+    matrix: u64,
     row: u64,
     column: u64,
     height: u64,
     width: u64,
 }
 
-impl MatmulTile {
+impl MatmulPart {
     fn new(statement: &Statement, quantity: Quantity, of: u32) -> Self {
-        let output = &statement.node.output;
-        let (batch, band, across) = MatmulGrid::new(statement, quantity).split(of);
+        let output = statement.node.output.matrices();
+        let (matrix, band, across) = MatmulGrid::new(statement, quantity).split(of);
         let (row, column) = (band * TILE_SIDE, across * TILE_SIDE);
-        let (height, width) = ((output.rows() - row).min(TILE_SIDE), (output.columns() - column).min(TILE_SIDE));
-        Self { batch, row, column, height, width }
+        let (height, width) = ((output.rows - row).min(TILE_SIDE), (output.columns - column).min(TILE_SIDE));
+        Self { matrix, row, column, height, width }
     }
 
-    /// Agreed maxima of the tile's 32 rows and 32 columns.
+    /// Agreed maxima of the part's 32 rows and 32 columns.
     fn take_maxima<'a>(
         &self,
         statement: &Statement,
         operands: &mut impl Operands<'a>,
     ) -> Result<(Vec<f32>, Vec<f32>), Stop> {
-        let output = &statement.node.output;
-        let left = self.batch * tiles_over(output.rows()) + self.row / TILE_SIDE;
-        let right = self.batch * tiles_over(output.columns()) + self.column / TILE_SIDE;
+        let output = statement.node.output.matrices();
+        let left = self.matrix * tiles_over(output.rows) + self.row / TILE_SIDE;
+        let right = self.matrix * tiles_over(output.columns) + self.column / TILE_SIDE;
         Ok((
             take_maxima(statement, root(statement, Quantity::Maximum, left as u32), operands)?,
             take_maxima(statement, root(statement, Quantity::RightMaximum, right as u32), operands)?,
@@ -380,27 +397,26 @@ impl MatmulTile {
     }
 }
 
-/// What a tile of A, a tile of B, or both give: maxima of rows, maxima of columns, or exact products on the grid.
+/// What a part of A, a part of B, or both give: maxima of rows, maxima of columns, or exact products on the grid.
 fn matmul_leaf<'a>(
     statement: &Statement,
     place: Partial,
     bits: i32,
     operands: &mut impl Operands<'a>,
 ) -> Result<Vec<u8>, Stop> {
-    let (a_form, b_form) = (&statement.inputs[0], &statement.inputs[1]);
     let k = u64::from(place.index) * TILE_SIDE;
-    let depth = (a_form.columns() - k).min(TILE_SIDE);
-    let at = MatmulTile::new(statement, place.quantity, place.of);
-    let (a_tile, b_tile) = (a_form.tile_at(at.batch, at.row, k), b_form.tile_at(at.batch, k, at.column));
+    let depth = (statement.inputs[0].matrices().columns - k).min(TILE_SIDE);
+    let at = MatmulPart::new(statement, place.quantity, place.of);
+    let (a_start, b_start) = ((at.matrix, at.row, k), (at.matrix, k, at.column));
     // Rows of A and columns of B, so that both sides are lists of `depth` numbers.
-    let rows = |tile: Tile| lines(at.height, depth, |row, step| tile.f32_at(row, step));
-    let columns = |tile: Tile| lines(at.width, depth, |column, step| tile.f32_at(step, column));
+    let rows = |part: Part| lines(at.height, depth, |row, step| part.at(row, step));
+    let columns = |part: Part| lines(at.width, depth, |column, step| part.at(step, column));
     match place.quantity {
-        Quantity::Maximum => line_maxima(&rows(Tile::take(statement, operands, 0, a_tile)?)),
-        Quantity::RightMaximum => line_maxima(&columns(Tile::take(statement, operands, 1, b_tile)?)),
+        Quantity::Maximum => line_maxima(&rows(Part::take(statement, operands, 0, a_start)?)),
+        Quantity::RightMaximum => line_maxima(&columns(Part::take(statement, operands, 1, b_start)?)),
         Quantity::Sum => {
-            let a = rows(Tile::take(statement, operands, 0, a_tile)?);
-            let b = columns(Tile::take(statement, operands, 1, b_tile)?);
+            let a = rows(Part::take(statement, operands, 0, a_start)?);
+            let b = columns(Part::take(statement, operands, 1, b_start)?);
             let (largest_a, largest_b) = at.take_maxima(statement, operands)?;
             a.iter().chain(&b).flatten().try_for_each(|&value| check_finite(value))?;
             let (a, b) = (quantise_lines(&a, &largest_a, bits)?, quantise_lines(&b, &largest_b, bits)?);
@@ -437,14 +453,14 @@ fn quantise_lines(lines: &[Vec<f32>], largest: &[f32], bits: i32) -> Result<Vec<
     lines.iter().zip(largest).map(line).collect()
 }
 
-/// An output tile of a matmul: each agreed sum on its row's and column's grid, rounded once.
+/// 32×32 results of a matmul: each agreed sum on its row's and column's grid, rounded once.
 fn matmul_top<'a>(
     statement: &Statement,
     of: u32,
     bits: i32,
     operands: &mut impl Operands<'a>,
 ) -> Result<Vec<u8>, Stop> {
-    let at = MatmulTile::new(statement, Quantity::Sum, of);
+    let at = MatmulPart::new(statement, Quantity::Sum, of);
     let (largest_a, largest_b) = at.take_maxima(statement, operands)?;
     let total = take_sums(statement, root(statement, Quantity::Sum, of), operands)?;
     let mut writer = TileWriter::new(Dtype::F32);

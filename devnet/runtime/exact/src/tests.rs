@@ -132,16 +132,25 @@ fn the_costliest_answer_weighs_less_than_a_quarter_of_a_block() {
 
 #[test]
 fn tiles_partition_their_tensor() {
-    for shape in [vec![], vec![1], vec![70], vec![33, 5], vec![3, 2, 64, 33], vec![2, 1, 40]] {
+    for shape in [
+        vec![],
+        vec![1],
+        vec![70],
+        vec![33, 5],
+        vec![3, 2, 64, 33],
+        vec![2, 1, 40],
+        vec![5, 40, 3, 3],
+        vec![3, 2, 2, 2, 2],
+    ] {
         let form = Form { dtype: Dtype::F32, shape };
         let mut seen = vec![false; form.tile_count() as usize * 1_024];
+        let grid = form.grid();
         for element in 0..form.elements() {
-            let (tile, place) = form.locate(element);
+            let (tile, place) = grid.locate(element);
             let region = form.region(tile);
             let (row, column) = (place as u64 / 32, place as u64 % 32);
             assert!(row < region.height && column < region.width, "{form:?} {element}");
-            let index = (region.batch * form.rows() + region.row + row) * form.columns() + region.column + column;
-            assert_eq!(index, element);
+            assert_eq!(grid.element(region.batch, region.row + row, region.column + column), element);
             assert!(!core::mem::replace(&mut seen[tile as usize * 1_024 + place], true));
             assert_eq!(ravel(&form.shape, &unravel(&form.shape, element)), element);
         }

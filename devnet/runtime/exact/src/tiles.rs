@@ -1,7 +1,7 @@
 //! Ops that a whole output tile is computed for at once: elementwise ones (E1, E5), expand, output and the sources.
 //!
-//! NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two. So an output tile needs exactly
-//! one tile of each input: the one at its place, or the first where the input has one row, one column or one batch.
+//! NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two, or more where they are small.
+//! So an output tile needs exactly one tile of each input, that of the element which its first element comes from.
 //!
 //! | tile of     | operands, in order        | value                                      |
 //! |-------------|---------------------------|--------------------------------------------|
@@ -11,7 +11,7 @@
 
 use crate::{
     float::sqrt,
-    geometry::{as_f32, ravel, unravel, Region, Word},
+    geometry::{as_f32, Planes, Region, Word},
     operands::{check_finite, Operands, Stop, Tile, TileWriter},
     philox::uniform,
     transcendental::{cos, erf, exp, log, sin, tanh},
@@ -45,41 +45,47 @@ pub fn compute_tile<'a>(statement: &Statement, tile: u32, operands: &mut impl Op
     Ok(writer.finish())
 }
 
-/// The tile of an input that the output's region reads, and whether it has one row or one column for all.
+/// The tile of an input that an output's region reads.
 struct Broadcast<'a> {
     tile: Tile<'a>,
-    one_row: bool,
-    one_column: bool,
+    grid: Planes,
+    /// For each axis of the output, from the last: its size, and the distance of neighbours in the input (0: the same).
+    axes: Vec<(u64, u64)>,
 }
 
 impl<'a> Broadcast<'a> {
-    fn take(
-        statement: &Statement,
-        number: usize,
-        region: &Region,
-        operands: &mut impl Operands<'a>,
-    ) -> Result<Self, Stop> {
-        let (form, output) = (&statement.inputs[number], &statement.node.output);
-        let (one_row, one_column) = (form.rows() == 1, form.columns() == 1);
-        let batch = broadcast_batch(form, output, region.batch);
-        let row = if one_row { 0 } else { region.row };
-        let column = if one_column { 0 } else { region.column };
-        let tile = Tile::take(statement, operands, number, form.tile_at(batch, row, column))?;
-        Ok(Self { tile, one_row, one_column })
+    fn take(statement: &Statement, number: usize, first: u64, operands: &mut impl Operands<'a>) -> Result<Self, Stop> {
+        let form = &statement.inputs[number];
+        let (grid, axes) = (form.grid(), broadcast(form, &statement.node.output));
+        let (tile, _) = grid.locate(find(&axes, first));
+        Ok(Self { tile: Tile::take(statement, operands, number, tile)?, grid, axes })
     }
 
-    fn at(&self, row: u64, column: u64) -> Word {
-        self.tile.at(if self.one_row { 0 } else { row }, if self.one_column { 0 } else { column })
+    /// What an element of the output reads.
+    fn at(&self, element: u64) -> Word {
+        self.tile.word(self.grid.locate(find(&self.axes, element)).1)
     }
 }
 
-/// The batch of an input that a batch of the output reads.
-fn broadcast_batch(form: &Form, output: &Form, batch: u64) -> u64 {
-    let (own, leading) = (form.leading(), output.leading());
-    let coordinates = unravel(leading, batch);
-    let aligned = coordinates.iter().skip(leading.len() - own.len());
-    let kept: Vec<u64> = own.iter().zip(aligned).map(|(&size, &at)| if size == 1 { 0 } else { at }).collect();
-    ravel(own, &kept)
+fn broadcast(form: &Form, output: &Form) -> Vec<(u64, u64)> {
+    let mut distance = 1;
+    let own = form.shape.iter().rev().map(|&size| u64::from(size)).chain(core::iter::repeat(1));
+    let axis = |(size, own): (&u32, u64)| {
+        let step = if own == 1 { 0 } else { distance };
+        distance *= own;
+        (u64::from(*size), step)
+    };
+    output.shape.iter().rev().zip(own).map(axis).collect()
+}
+
+/// Row-major index of the input's element that an output's element reads.
+fn find(axes: &[(u64, u64)], mut element: u64) -> u64 {
+    let mut index = 0;
+    for &(size, step) in axes {
+        index += element % size * step;
+        element /= size;
+    }
+    index
 }
 
 fn write_elementwise<'a>(
@@ -88,9 +94,11 @@ fn write_elementwise<'a>(
     operands: &mut impl Operands<'a>,
     writer: &mut TileWriter,
 ) -> Result<(), Stop> {
+    let grid = statement.node.output.grid();
+    let first = grid.element(region.batch, region.row, region.column);
     let mut inputs = Vec::with_capacity(statement.inputs.len());
     for number in 0..statement.inputs.len() {
-        inputs.push(Broadcast::take(statement, number, region, operands)?);
+        inputs.push(Broadcast::take(statement, number, first, operands)?);
     }
     let (op, output) = (&statement.node.op, statement.node.output.dtype);
     let dtype = statement.inputs.last().map_or(output, |form| form.dtype);
@@ -98,8 +106,9 @@ fn write_elementwise<'a>(
     let mut words = [0; 3];
     for row in 0..region.height {
         for column in 0..region.width {
+            let element = first + row * grid.columns + column;
             for (word, input) in words.iter_mut().zip(&inputs) {
-                *word = input.at(row, column);
+                *word = input.at(element);
             }
             if ends_at_infinity {
                 check_finite(as_f32(words[0]))?;
@@ -169,11 +178,10 @@ fn write_uniform<'a>(
     let seed = Tile::take(statement, operands, 0, 0)?;
     let step = Tile::take(statement, operands, 1, 0)?;
     let key = [seed.at(0, 0) as u32, seed.at(0, 1) as u32];
-    let output = &statement.node.output;
+    let grid = statement.node.output.grid();
     for row in 0..region.height {
         for column in 0..region.width {
-            let band = region.batch * output.rows() + region.row + row;
-            let index = band * output.columns() + region.column + column;
+            let index = grid.element(region.batch, region.row + row, region.column + column);
             let value = uniform(key, stream, step.at(0, 0) as u32, index);
             writer.set(row, column, value.to_bits().into());
         }

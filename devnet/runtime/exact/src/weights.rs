@@ -4,8 +4,8 @@
 //! 64 KiB read, so that a bound on the length is a bound on the time. Proofs cost a host call for each hash, and an
 //! opening may hold one for every nine bytes.
 //!
-//! Measured in the blob's Wasm on our host, two cores shared with fifteen other processes, least of seven runs less an
-//! empty call. `compute` of each kind of place of each op at every bound of its shapes: at most 0.85 ms (a tile of a pad,
+//! Measured in the blob's Wasm on our host, two cores shared with fifteen other processes, least of three to seven runs less
+//! an empty call. `compute` of each kind of place of each op at every bound of its shapes: at most 0.85 ms (a tile of a pad,
 //! from 1,024 elements). `arbitrate` of all golden vectors: at most 23 ms (a tile of a pick: 1,024 claims hashed, 45,309
 //! bytes), else under 1 ms.
 

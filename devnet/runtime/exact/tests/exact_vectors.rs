@@ -27,7 +27,13 @@ impl Tensor {
     /// The tiles in order, zero padded; written without `geometry`, which is under test.
     fn tiles(&self) -> Vec<Vec<u8>> {
         let size = self.form.dtype.size();
-        let shape: Vec<usize> = self.form.shape.iter().map(|&n| n as usize).collect();
+        let mut shape: Vec<usize> = self.form.shape.iter().map(|&n| n as usize).collect();
+        while let [leading @ .., rows, columns] = shape.as_slice() {
+            if leading.is_empty() || rows * columns > SIDE {
+                break;
+            }
+            shape = [leading, &[rows * columns]].concat();
+        }
         let columns = shape.last().copied().unwrap_or(1);
         let rows = if shape.len() > 1 { shape[shape.len() - 2] } else { 1 };
         let mut tiles = Vec::new();
