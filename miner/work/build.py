@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from consensus.commit.hashing import HASH_BYTES, Hash32
 from consensus.commit.state import State
 from consensus.commit.tensor import Array
+from consensus.graph import Graph, GraphError
 
 from miner.store.blobs import BlobStore
 from miner.store.tensor_file import encode_tensors
 from miner.work.errors import TaskSpecError
-from miner.work.execution import verify_task_graph
+from miner.work.execution import compute_data_root, verify_task_graph
 from miner.work.task import VERSION, BlobRef, DataOrder, TaskSpec, parse_task_spec
 
 SUBMITTED_PIN = "submitted"  # prefix of the labels under which a submitter keeps what he serves
@@ -70,11 +71,22 @@ def build_task(parts: TaskParts, shape: TaskShape, store: BlobStore) -> TaskSpec
         segments_per_unit=shape.segments_per_unit,
         steps_per_segment=shape.steps_per_segment,
         macs_per_step=parts.macs_per_step,
+        node_count=_count_nodes(parts.graph),
+        state_count=len(parts.initial_state),
+        data_root=compute_data_root(parts.dataset).hex(),
+        data_arrays=len(parts.dataset),
     )
     parse_task_spec(spec.encode())
     verify_task_graph(spec, parts.graph, dataset)
     store.put_blob(spec.encode(), label)
     return spec
+
+
+def _count_nodes(graph: bytes) -> int:
+    try:
+        return len(Graph.from_bytes(graph).nodes)
+    except GraphError as error:
+        raise TaskSpecError("graph", str(error)) from error
 
 
 def _put(store: BlobStore, data: bytes, label: str) -> BlobRef:

@@ -14,12 +14,14 @@ from consensus.commit.hashing import HASH_BYTES, Hash32, blake2_256
 
 from miner.work.errors import TaskSpecError
 
-VERSION = 1
+VERSION = 2
 KINDS = ("train",)
 NUMERICS = ("exact/v1",)
 ORDER_RULES = ("rows", "windows")
 MAX_SPEC_BYTES = 2**16  # (= 65,536)
 MAX_GRAPH_BYTES = 2**26  # (= 67,108,864)
+MAX_NODES = 2**16  # (= 65,536) of a graph, and tensors of a state: each has nodes of its own
+MAX_ARRAYS = 2**16  # of a data set
 MAX_STATE_BYTES = 2**31  # (= 2,147,483,648)
 MAX_DATASET_BYTES = 2**31
 MAX_SEGMENTS = 2**10  # (= 1,024) a unit
@@ -58,7 +60,9 @@ class TaskSpec:
     """Everything about a task that is not money; hashes are 64 hex digits.
 
     `initial_state` is a safetensors state under its state root (`initial_state_root`), made from `seed`;
-    `dataset` and `evaluation` are safetensors blobs of named arrays, the second held out.
+    `dataset` and `evaluation` are safetensors blobs of named arrays, the second held out. The last four are what a
+    dispute opens things against (docs/disputes.md): nodes of the graph, tensors of a state, root and number of the data
+    set's arrays.
     """
 
     version: int
@@ -78,6 +82,10 @@ class TaskSpec:
     segments_per_unit: int
     steps_per_segment: int
     macs_per_step: int
+    node_count: int
+    state_count: int
+    data_root: str
+    data_arrays: int
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -152,6 +160,10 @@ def parse_task_spec(data: bytes) -> TaskSpec:
         segments_per_unit=_integer(fields, "segments_per_unit", 1, MAX_SEGMENTS),
         steps_per_segment=_integer(fields, "steps_per_segment", 1, MAX_STEPS),
         macs_per_step=_integer(fields, "macs_per_step", 1, MAX_MACS_PER_STEP),
+        node_count=_integer(fields, "node_count", 1, MAX_NODES),
+        state_count=_integer(fields, "state_count", 1, MAX_NODES),
+        data_root=_hash(fields, "data_root"),
+        data_arrays=_integer(fields, "data_arrays", 1, MAX_ARRAYS),
     )
     if spec.rounds * spec.shards > MAX_UNITS:
         raise TaskSpecError("rounds", f"{spec.rounds * spec.shards} units are above {MAX_UNITS}")

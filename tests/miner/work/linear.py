@@ -18,6 +18,7 @@ from consensus.protocol.units import UnitRef
 from miner.store.blobs import BlobStore
 from miner.store.files import FILE_BYTES
 from miner.store.tensor_file import encode_tensors
+from miner.work.execution import compute_data_root
 from miner.work.segment import Pace
 from miner.work.task import VERSION, BlobRef, DataOrder, TaskSpec
 from miner.work.unit import UnitJob
@@ -80,7 +81,7 @@ def make_inputs(graph: bytes = b"0.002", segments: int = 4, steps: int = 5) -> T
         VERSION, "train", "linear", BlobRef(blake2_256(graph).hex(), len(graph)), "11" * 32,
         compute_state_root(INITIAL).hex(), len(encode_tensors(INITIAL)), "00" * 32,
         BlobRef(blake2_256(dataset).hex(), len(dataset)), BlobRef(blake2_256(dataset).hex(), len(dataset)), ORDER,
-        "exact/v1", 2, 3, segments, steps, 8 * 40 * 2,
+        "exact/v1", 2, 3, segments, steps, 8 * 40 * 2, 1, len(INITIAL), compute_data_root(make_arrays()).hex(), 2,
     )  # fmt: skip
     return TaskInputs(spec, graph, dataset)
 

@@ -13,7 +13,7 @@ from miner.store.blobs import BlobStore
 from miner.store.tensor_file import encode_tensors
 from miner.work.build import build_task
 from miner.work.errors import TaskSpecError, WorkerFailedError
-from miner.work.execution import verify_task_graph
+from miner.work.execution import compute_data_root, verify_task_graph
 from miner.work.segment import CommittedSegment
 from miner.work.unit import UnitJob, UnitRunner
 from miner.work.worker import TaskInputs, WorkerOptions, WorkerPool
@@ -75,14 +75,19 @@ def test_graph_must_fit_its_document(tmp_path: Path) -> None:
     spec = inputs.spec
     verify_task_graph(spec, inputs.graph, inputs.dataset)
     larger = dataclasses.replace(spec.order, batch=9)
-    other = encode_tensors({"x": np.zeros((9, FEATURES), np.float32), "z": np.zeros((9, 1), np.float32)})
+    arrays = {"x": np.zeros((9, FEATURES), np.float32), "z": np.zeros((9, 1), np.float32)}
+    other, other_root = encode_tensors(arrays), compute_data_root(arrays).hex()
     for changed, graph, dataset, field in (
         (spec, b"junk", inputs.dataset, "graph"),
         (spec, inputs.graph + b" ", inputs.dataset, "graph"),
         (dataclasses.replace(spec, graph_root="00" * 32), inputs.graph, inputs.dataset, "graph_root"),
         (dataclasses.replace(spec, macs_per_step=spec.macs_per_step + 1), inputs.graph, inputs.dataset, "macs"),
         (dataclasses.replace(spec, order=larger), inputs.graph, inputs.dataset, "order"),
-        (spec, inputs.graph, other, "order"),
+        (dataclasses.replace(spec, data_root=other_root), inputs.graph, other, "order"),
+        (spec, inputs.graph, other, "data_root"),
+        (dataclasses.replace(spec, data_arrays=1), inputs.graph, inputs.dataset, "data_arrays"),
+        (dataclasses.replace(spec, node_count=spec.node_count + 1), inputs.graph, inputs.dataset, "node_count"),
+        (dataclasses.replace(spec, state_count=2), inputs.graph, inputs.dataset, "state_count"),
     ):  # fmt: skip
         with pytest.raises(TaskSpecError, match=field):
             verify_task_graph(changed, graph, dataset)

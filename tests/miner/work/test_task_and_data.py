@@ -47,7 +47,7 @@ def replace_any(task: ChainTask, field: str, value: Any) -> ChainTask:
     "data",
     [
         b"", b"[]", b"\xff", b"{", b"[" * 60_000, b" " * (MAX_SPEC_BYTES + 1), SPEC.encode() + b" ", changed(extra=1),
-        encode({k: v for k, v in json.loads(SPEC.encode()).items() if k != "seed"}), changed(version=2),
+        encode({k: v for k, v in json.loads(SPEC.encode()).items() if k != "seed"}), changed(version=1),
         changed(kind="infer"), changed(kind=["train"]), changed(model=""), changed(model="x" * 129),
         changed(model="a\nb"), changed(graph={"blob": "11" * 32}),
         changed(graph={"blob": "11" * 32, "bytes": 2**26 + 1}),
@@ -58,7 +58,8 @@ def replace_any(task: ChainTask, field: str, value: Any) -> ChainTask:
         changed(order={"rule": "x", "batch": 8, "length": 0}),
         changed(order=None), changed(numerics="tolerant"), changed(rounds=0), changed(rounds=65_535, shards=17),
         changed(segments_per_unit=MAX_SEGMENTS + 1), changed(steps_per_segment=2**20 + 1),
-        changed(macs_per_step=2**50 + 1),
+        changed(macs_per_step=2**50 + 1), changed(node_count=0), changed(node_count=2**16 + 1), changed(state_count=0),
+        changed(data_root="zz" * 32), changed(data_arrays=0),
         changed(steps_per_segment=True), changed(rounds=1.0), changed(macs_per_step=2**50, steps_per_segment=2**20),
         json.dumps(json.loads(SPEC.encode()), sort_keys=True).encode(),
     ],
