@@ -17,9 +17,10 @@ from consensus.commit.records import SegmentRecord
 from miner.store.address import decode_transcript, encode_transcript
 from miner.store.blobs import BlobStore
 from miner.store.errors import TensorFileError
-from miner.work.errors import JournalError
+from miner.work.cheat import Cheat, parse_cheat
+from miner.work.errors import JobError, JournalError
 
-JOURNAL_VERSION = 2
+JOURNAL_VERSION = 3
 CHECKPOINT_PREFIX = "checkpoint/"
 
 
@@ -47,7 +48,7 @@ NO_PROGRESS = UnitProgress((), (), (), ())
 class Journal:
     """One unit on its way: what it runs, from where, how far it is.
 
-    `skip_share` as in `Pace`: a cheater's checkpoints come again only by the same cheating. `segment_seconds` is what a
+    `cheat` as in `Pace`: a cheater's checkpoints come again only by the same cheating. `segment_seconds` is what a
     segment took lately, 0 before the first.
     """
 
@@ -56,7 +57,7 @@ class Journal:
     unit_seed: Hash32
     solver: AccountId
     start_state_root: Hash32
-    skip_share: float
+    cheat: Cheat
     segment_seconds: float
     progress: UnitProgress
 
@@ -72,7 +73,7 @@ class Journal:
             "seed": self.unit_seed.hex(),
             "solver": self.solver.hex(),
             "start": self.start_state_root.hex(),
-            "skip_share": self.skip_share,
+            "cheat": str(self.cheat),
             "segment_seconds": self.segment_seconds,
             "records": encode_transcript(list(self.progress.records)).hex(),
             "witnesses": [witness.hex() for witness in self.progress.witnesses],
@@ -107,9 +108,11 @@ def load_journal(store: BlobStore, label: str) -> Journal | None:
         )
         journal = Journal(
             label, _hash(document["spec"]), _hash(document["seed"]), AccountId(bytes.fromhex(document["solver"])),
-            _hash(document["start"]), float(document["skip_share"]), float(document["segment_seconds"]), progress,
+            _hash(document["start"]), parse_cheat(document["cheat"]), float(document["segment_seconds"]), progress,
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError, TensorFileError) as error:
+    except JournalError:
+        raise
+    except (ValueError, KeyError, TypeError, TensorFileError, JobError) as error:
         raise JournalError(f"the journal {label} is damaged ({error}); delete it") from error
     if len(progress.records) != len(progress.witnesses):
         raise JournalError(f"the journal {label} contradicts itself; delete it")

@@ -202,7 +202,7 @@ class CheckpointMaker:
                     journal.unit_seed, list(journal.progress.records), first, journal.start_state_root
                 ),
                 await asyncio.to_thread(get_state_source, store, start), start_root, store.spool,
-                Pace(skip_share=journal.skip_share), stop=place.index, written=(place.index - 1,),
+                Pace(cheat=journal.cheat), stop=place.index, written=(place.index - 1,),
             )  # fmt: skip
             log.info("making checkpoint %s again: segments %d to %d", root.hex()[:16], first, place.index - 1)
             await self._pool.run_unit(request, self._make_taker(journal))

@@ -6,7 +6,6 @@ three separate things: the bytes match their root, the state is the one committe
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from consensus.exact.random import derive_key
 from consensus.protocol.attestation import SegmentClaim
 
 from miner.kernels.native.hashing import get_hasher
+from miner.work.cheat import HONEST, Cheat, make_up_outcome
 from miner.work.errors import JobError
 
 STEP_PURPOSE = "step/v1"  # of the key that a graph's own random numbers come from
@@ -72,17 +72,14 @@ class SegmentJob:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a devnet slows or bends a worker: `throttle` is the share of full speed (0 < t ≤ 1); `skip_share` the share
-    of each segment's last steps that a cheater does not execute (he keeps the state and makes up the records)."""
+    """How a devnet slows or bends a worker: `throttle` is the share of full speed (0 < t ≤ 1), `cheat` its lie."""
 
     throttle: float = 1.0
-    skip_share: float = 0.0
+    cheat: Cheat = HONEST
 
     def __post_init__(self) -> None:
         if not 0.0 < self.throttle <= 1.0:
             raise JobError(f"throttle {self.throttle} must be above 0 and at most 1")
-        if not 0.0 <= self.skip_share <= 1.0:
-            raise JobError(f"skip_share {self.skip_share} must be from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -142,6 +139,11 @@ class Training:
         self._executor, self._batches = executor, batches
         self._state: dict[str, Array] = dict(start_state)
 
+    @property
+    def state(self) -> dict[str, Array]:
+        """The newest state."""
+        return self._state
+
     def execute(
         self, job: SegmentJob, pace: Pace | None = None, on_step: ProgressCallback | None = None
     ) -> SegmentExecution:
@@ -153,14 +155,11 @@ class Training:
         tensor_root = get_hasher().compute_tensor_root
         outcomes: list[StepOutcome] = []
         first = record = job.previous_record
-        key = derive_key(job.unit_seed, STEP_PURPOSE)
-        honest_steps = job.steps - round(job.steps * pace.skip_share)
         for position in range(job.steps):
             started = time.monotonic()
-            step = job.first_step + position
-            batch = self._batches.batch(job.unit_seed, step)
-            outcome = self._run_step(batch, key, step) if position < honest_steps else _make_up_outcome(outcomes)
-            record = compute_step_record(job.unit_seed, step, record, compute_state_root(batch, tensor_root), outcome)
+            batch, outcome = self.take_step(job, position, outcomes[-1] if outcomes else None, pace.cheat)
+            digest = compute_state_root(batch, tensor_root)
+            record = compute_step_record(job.unit_seed, job.first_step + position, record, digest, outcome)
             first = record if position == 0 else first
             outcomes.append(outcome)
             if on_step is not None:
@@ -170,11 +169,23 @@ class Training:
         losses, grad_norms = tuple(o.loss for o in outcomes), tuple(o.grad_norm for o in outcomes)
         return SegmentExecution(job.index, first, record, compute_witness(outcomes), losses, grad_norms, self._state)
 
-    def _run_step(self, batch: State, key: tuple[int, int], step: int) -> StepOutcome:
-        self._state, loss, grad_norm = self._executor.step(self._state, batch, key, step)
+    def take_step(
+        self, job: SegmentJob, position: int, before: StepOutcome | None, cheat: Cheat = HONEST
+    ) -> tuple[State, StepOutcome]:
+        """One step of a segment, `position` of it; its batch and outcome. Raises as `execute`.
+
+        `before`: the outcome of the segment's last step, from which a cheater makes up the next.
+        """
+        step = job.first_step + position
+        batch = cheat.bend_batch(self._batches.batch(job.unit_seed, step), position, job.steps)
+        if cheat.is_skipped(position, job.steps):
+            return batch, make_up_outcome(before)
+        executor = cheat.bend_executor(self._executor, position, job.steps)
+        key = derive_key(job.unit_seed, STEP_PURPOSE)
+        self._state, loss, grad_norm = executor.step(self._state, batch, key, step)
         if not (np.isfinite(loss) and np.isfinite(grad_norm)):
             raise NonFiniteState("loss or gradient norm")
-        return StepOutcome(float(loss), float(grad_norm))
+        return batch, StepOutcome(float(loss), float(grad_norm))
 
 
 def execute_segment(
@@ -288,10 +299,3 @@ def replay_segment(
     detail = "all equal" if not different else "different: " + ", ".join(different)
     claim = SegmentClaim(result.end_state_root, result.witness)
     return ReplayReport(True, state_committed, not ends, claim, time.monotonic() - started, detail)
-
-
-def _make_up_outcome(outcomes: list[StepOutcome]) -> StepOutcome:
-    """A plausible next outcome without work: the last loss, a little smaller."""
-    last = outcomes[-1] if outcomes else StepOutcome(1.0, 1.0)
-    (loss,) = struct.unpack("<f", struct.pack("<f", last.loss * 0.999))
-    return StepOutcome(loss, last.grad_norm)

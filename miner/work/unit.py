@@ -160,7 +160,7 @@ class _SegmentSink:
         self._store, self._job, self._retention = store, job, retention
         self._journal = Journal(
             job.label, job.inputs.spec.spec_hash, job.unit_seed, job.solver, job.start_state_root,
-            job.pace.skip_share, 0.0, progress,
+            job.pace.cheat, 0.0, progress,
         )  # fmt: skip
 
     async def __call__(self, segment: FinishedSegment) -> None:

@@ -165,7 +165,7 @@ class Worker:
             "previous_record": request.previous_record.hex(), "start_root": request.start_state_root.hex(),
             "start_file": str(request.start_state) if is_file else None,
             "spool": str(request.spool), "written": request.written,
-            "throttle": request.pace.throttle, "skip_share": request.pace.skip_share,
+            "throttle": request.pace.throttle, "cheat": str(request.pace.cheat),
         }  # fmt: skip
         blobs = () if isinstance(request.start_state, Path) else (request.start_state,)
         async with self._lock:

@@ -22,6 +22,7 @@ from consensus.commit.hashing import AccountId, Hash32
 
 from miner.store.address import decode_transcript
 from miner.store.tensor_file import decode_tensors
+from miner.work.cheat import parse_cheat
 from miner.work.commitment import CheckpointPipeline, Spool, StateCommitter
 from miner.work.data import Dataset, load_dataset
 from miner.work.errors import JobError
@@ -96,7 +97,7 @@ class WorkerProcess:
     def _on_run(self, frame: Frame) -> None:
         header = frame.header
         executor, dataset = self._get_loaded(header["key"])
-        pace = Pace(header["throttle"], header["skip_share"])
+        pace = Pace(header["throttle"], parse_cheat(header["cheat"]))
         state, committer = decode_tensors(_get_start(frame)), StateCommitter()
         start_root = committer.commit(state).root
         if start_root.hex() != header["start_root"]:

@@ -9,6 +9,7 @@ from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
 from miner.store.tensor_file import decode_tensors
 from miner.work.build import TaskShape, build_task
+from miner.work.cheat import Cheat, CheatKind
 from miner.work.segment import CommittedSegment, Pace
 from miner.work.unit import UnitJob, UnitRunner, forget_unit
 from miner.work.worker import TaskInputs, WorkerPool
@@ -38,7 +39,8 @@ async def test_digits_learn_and_a_cheater_is_seen(tmp_path: Path) -> None:
             middle = store.get(Address(Kind.STATE, result.progress.records[0].end_state_root))
             assert (await pool.replay(inputs, committed(), middle)).is_match
             forget_unit(store, job.label)
-            result = await runner.run(UnitJob(UnitRef(0, 0, 0), inputs, SEED, SOLVER, start, Pace(skip_share=0.5)))
+            pace = Pace(cheat=Cheat(CheatKind.SKIP, 0.5))
+            result = await runner.run(UnitJob(UnitRef(0, 0, 0), inputs, SEED, SOLVER, start, pace))
             middle = store.get(Address(Kind.STATE, result.progress.records[0].end_state_root))
             report = await pool.replay(inputs, committed(), middle)
             assert report.bytes_match and report.state_committed and not report.end_matches

@@ -22,6 +22,7 @@ from miner.store.client import BlobClient, FetchPolicy
 from miner.store.errors import BlobNotFoundError, RecoveryBusyError, StillPendingError
 from miner.store.server import BlobServer
 from miner.work import recovery
+from miner.work.cheat import Cheat, CheatKind
 from miner.work.inputs import fetch_segment_start
 from miner.work.journal import find_checkpoint, load_journal, save_journal
 from miner.work.recovery import MAX_FAILURES, CheckpointMaker, find_nearest
@@ -178,7 +179,7 @@ async def test_checkpoints_of_a_running_unit_are_served(store: BlobStore, pool: 
 
 
 async def test_cheaters_checkpoint_comes_by_cheating(store: BlobStore, pool: WorkerPool, tmp_path: Path) -> None:
-    job = make_job(store, put_inputs(store), Pace(skip_share=0.4))
+    job = make_job(store, put_inputs(store), Pace(cheat=Cheat(CheatKind.SKIP, 0.4)))
     result = await run_unit(store, pool, job)
     expected = await run_whole(tmp_path, pool, job)
     async with serve(store) as (url, _), BlobClient(QUICK) as client:

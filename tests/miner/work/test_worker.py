@@ -13,6 +13,7 @@ from consensus.commit.records import OpeningError, SegmentRecord, verify_opening
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
 from miner.store.errors import BlobNotFoundError
+from miner.work.cheat import Cheat, CheatKind
 from miner.work.errors import JobError, JournalError, WorkerCrashedError, WorkerFailedError
 from miner.work.segment import CommittedSegment, Pace
 from miner.work.unit import UnitJob, UnitResult, UnitRunner, forget_unit, load_progress, load_result
@@ -80,7 +81,7 @@ async def test_cheaters_unit_mismatches_on_replay(store: BlobStore, pool: Worker
     inputs = make_inputs()
     honest = await UnitRunner(store, pool).run(make_job(store, inputs))
     forget_unit(store, make_job(store, inputs).label)
-    job = make_job(store, inputs, Pace(skip_share=0.4))
+    job = make_job(store, inputs, Pace(cheat=Cheat(CheatKind.SKIP, 0.4)))
     cheat = await UnitRunner(store, pool).run(job)
     assert cheat.transcript_root != honest.transcript_root
     report = await pool.replay(inputs, committed(cheat, 2, job), start_bytes(store, cheat, 2))
@@ -187,7 +188,7 @@ async def test_bad_jobs(store: BlobStore, pool: WorkerPool) -> None:
             await UnitRunner(store, pool).run(job)
     for throttle, skip in ((0.0, 0.0), (1.5, 0.0), (1.0, -0.1), (1.0, 1.1)):
         with pytest.raises(JobError):
-            Pace(throttle, skip)
+            Pace(throttle, Cheat(CheatKind.SKIP, skip))
 
 
 async def test_throttle_slows_down(store: BlobStore, pool: WorkerPool) -> None:
