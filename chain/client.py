@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from scalecodec import ScaleBytes
+from scalecodec.types import GenericCall
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 from websocket import WebSocketException
@@ -36,8 +38,14 @@ T = TypeVar("T")
 ERA_PERIOD = 256
 """Blocks an extrinsic stays valid (a power of two, as mortal eras want it)."""
 
+PHASE_PERIOD = 8
+"""Blocks that a call stays valid that belongs to a phase (= 2^3): fewer than the other phases of an epoch or duty have,
+so that one that comes late is void and not taken for the next phase's. A beacon's commitment that lands in the next
+epoch cannot be revealed, and costs its honest sender."""
+
 MAX_BIRTH_DEPTH = 32
-"""Blocks below the best one at which an extrinsic's era begins at the earliest, however far finality lags."""
+"""Blocks below the best one at which an extrinsic's era begins at the earliest, however far finality lags; a quarter of
+the period where that is less."""
 
 POLL_SECONDS = 0.25
 """Time between two looks at the head while something is waited for."""
@@ -268,24 +276,30 @@ class ChainClient:
         return await self._run(estimate)
 
     async def submit(
-        self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair, wait: Wait = "in_block"
-    ) -> Receipt:
-        """Signs and submits a call, and waits for its block (or its finality).
+        self, pallet: str, function: str, params: Mapping[str, Any] | bytes, key: Keypair, wait: Wait = "in_block",
+        period: int = ERA_PERIOD,
+    ) -> Receipt:  # fmt: skip
+        """Signs and submits a call, and waits for its block (or its finality). `params`: arguments by name, or their
+        SCALE encoding one after another; `period`: blocks that it stays valid.
 
         Raises `ExtrinsicRefused` (the pool does not take it), `ExtrinsicFailed` (its dispatch failed; only when waited
         for), `ExtrinsicLost`, `NotConnected`. Many calls of one key may be under way at once: nonces follow each other.
         """
-        sent = await self._send(pallet, function, params, key)
+        sent = await self._send(pallet, function, params, key, period)
         if wait == "none":
             return Receipt(sent.hash, None, None, ())
         block, index = await self._tracker.wait(sent, wait == "finalized")
         return await self._run(lambda substrate: self._make_receipt(substrate, sent.hash, block, index))
 
-    async def _send(self, pallet: str, function: str, params: Mapping[str, Any], key: Keypair) -> _Sent:
+    async def _send(
+        self, pallet: str, function: str, params: Mapping[str, Any] | bytes, key: Keypair, period: int
+    ) -> _Sent:
         async with self._submitting:
             for attempt in range(NONCE_RETRIES):
                 try:
-                    return await self._run(lambda substrate: _sign_and_send(substrate, pallet, function, params, key))
+                    return await self._run(
+                        lambda substrate: _sign_and_send(substrate, pallet, function, params, key, period)
+                    )
                 except ExtrinsicRefused as error:
                     if attempt + 1 == NONCE_RETRIES or not _is_nonce_race(error):
                         raise
@@ -359,11 +373,12 @@ class ChainClient:
 
 @dataclass(frozen=True)
 class _Sent:
-    """An extrinsic that was submitted: its bytes and hash (0x-hex), and the best block number then."""
+    """An extrinsic that was submitted: its bytes and hash (0x-hex), the block at which its era begins, its period."""
 
     data: str
     hash: str
     number: int
+    period: int
 
 
 @dataclass
@@ -456,7 +471,7 @@ class _Tracker:
                     waiting.done.set_result(waiting.found)
                 else:
                     waiting.found = None
-        elif best > waiting.sent.number + ERA_PERIOD:
+        elif best > waiting.sent.number + waiting.sent.period:
             waiting.done.set_exception(ExtrinsicLost(waiting.sent.hash))
 
     async def _send_again(self) -> None:
@@ -469,12 +484,16 @@ class _Tracker:
 
 
 def _sign_and_send(
-    substrate: SubstrateInterface, pallet: str, function: str, params: Mapping[str, Any], key: Keypair
-) -> _Sent:
-    call = substrate.compose_call(pallet, function, dict(params))
+    substrate: SubstrateInterface, pallet: str, function: str, params: Mapping[str, Any] | bytes, key: Keypair,
+    period: int,
+) -> _Sent:  # fmt: skip
+    if isinstance(params, bytes):
+        call = _decode_call(substrate, pallet, function, params)
+    else:
+        call = substrate.compose_call(pallet, function, dict(params))
     nonce = substrate.rpc_request("system_accountNextIndex", [key.ss58_address])["result"]
-    number = _birth_number(substrate)
-    era = {"period": ERA_PERIOD, "current": number}
+    number = _birth_number(substrate, period)
+    era = {"period": period, "current": number}
     extrinsic = substrate.create_signed_extrinsic(call, key, era=era, nonce=nonce)
     data = str(extrinsic.data)
     try:
@@ -482,10 +501,10 @@ def _sign_and_send(
     except SubstrateRequestException as error:
         refusal = _refusal(error)
         raise ExtrinsicRefused(refusal.code, refusal.message, refusal.data) from error
-    return _Sent(data, str(found), number)
+    return _Sent(data, str(found), number, period)
 
 
-def _birth_number(substrate: SubstrateInterface) -> int:
+def _birth_number(substrate: SubstrateInterface, period: int) -> int:
     """The block that a new extrinsic's era begins at: the finalised one, for the era is signed with its hash.
 
     Born at a best block that loses against a fork, the extrinsic would be void for good, and with it all later nonces.
@@ -494,7 +513,17 @@ def _birth_number(substrate: SubstrateInterface) -> int:
     best = int(substrate.rpc_request("chain_getHeader", [])["result"]["number"], 16)
     final_hash = substrate.rpc_request("chain_getFinalizedHead", [])["result"]
     final = int(substrate.rpc_request("chain_getHeader", [final_hash])["result"]["number"], 16)
-    return max(final, best - MAX_BIRTH_DEPTH)
+    return max(final, best - min(MAX_BIRTH_DEPTH, period // 4))
+
+
+def _decode_call(substrate: SubstrateInterface, pallet: str, function: str, arguments: bytes) -> GenericCall:
+    """A call of its arguments' SCALE encoding, every byte of which must be of the types in the metadata."""
+    module = next(module for module in substrate.metadata.pallets if module.name == pallet)
+    index = next(call.value["index"] for call in module.calls if call.name == function)
+    data = ScaleBytes(bytes([module.value["index"], index]) + arguments)
+    call = substrate.runtime_config.create_scale_object("Call", data, metadata=substrate.metadata)
+    call.decode(check_remaining=True)
+    return call
 
 
 def _refusal(error: SubstrateRequestException) -> RequestRefused:

@@ -12,7 +12,7 @@ from consensus.commit.hashing import AccountId, Hash32
 from pallets_abi import block_rights, stakes
 from pallets_abi.base import AbiMismatch, Call
 
-from miner.roles.link import ChainClientError, ChainLink, Receipt
+from miner.roles.link import ChainClientError, ChainLink, EncodedCall, Receipt
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
 from miner.store.errors import StoreError
@@ -68,7 +68,7 @@ class RoleContext:
         """Our account id."""
         return AccountId(self.wallet.public_key)
 
-    async def submit(self, call: Call) -> Receipt:
+    async def submit(self, call: Call | EncodedCall) -> Receipt:
         """Signs, sends and waits for the block. Raises ChainClientError."""
         log.debug("sending %s.%s", call.pallet, call.function)
         return await self.link.submit(call)

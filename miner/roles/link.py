@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chain.client import ChainClient, ChainClientError, Head, NotConnected, Receipt
+from chain.client import ERA_PERIOD, PHASE_PERIOD, ChainClient, ChainClientError, Head, NotConnected, Receipt
 from pallets_abi import block_rights
 from pallets_abi.base import Call, StorageItem, from_plain
 
 from miner.wallet import Wallet
 
 log = logging.getLogger(__name__)
+
+PHASED = {
+    ("Beacon", "commit"), ("Beacon", "reveal"), ("Verification", "commit"), ("Verification", "reveal"),
+    ("Verification", "reveal_solver"),
+}  # fmt: skip
+"""Calls that belong to a phase (besides all of Disputes): void soon, so that a late one is not taken for the next."""
 
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""
@@ -24,15 +31,24 @@ RECEIPT_SLOTS = 4
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class EncodedCall:
+    """A call with its arguments in SCALE: a move of a dispute, as `consensus.dispute` encodes it."""
+
+    pallet: str
+    function: str
+    arguments: bytes
+
+
 class CallUnanswered(TimeoutError):
     """A call stands in no block yet; it may still get into one, or be void after a fork. Sending again is safe."""
 
-    def __init__(self, call: Call, slots: int) -> None:
+    def __init__(self, call: Call | EncodedCall, slots: int) -> None:
         self.call, self.slots = call, slots
         super().__init__(f"{call.pallet}.{call.function} is in no block after {slots} slots; sending it again is safe")
 
 
-__all__ = ["CallUnanswered", "ChainClientError", "ChainLink", "Head", "Receipt"]
+__all__ = ["CallUnanswered", "ChainClientError", "ChainLink", "EncodedCall", "Head", "Receipt"]
 
 
 class ChainLink:
@@ -89,14 +105,17 @@ class ChainLink:
             self._slot_seconds = (await self.query(block_rights.PARAMS)).slot_duration / 1000
         return self._slot_seconds
 
-    async def submit(self, call: Call, slots: int = RECEIPT_SLOTS) -> Receipt:
+    async def submit(self, call: Call | EncodedCall, slots: int = RECEIPT_SLOTS) -> Receipt:
         """Signs, sends and waits for the block.
 
         Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected, and CallUnanswered when no block took it
         in `slots` slots: roles look at the chain again and send what is still due, long before the call's era ends.
         """
         slot_seconds = await self.slot_seconds()
-        sending = self.client.submit(call.pallet, call.function, call.params(), self.wallet.account)
+        is_phased = call.pallet == "Disputes" or (call.pallet, call.function) in PHASED
+        period = PHASE_PERIOD if is_phased else ERA_PERIOD
+        params = call.arguments if isinstance(call, EncodedCall) else call.params()
+        sending = self.client.submit(call.pallet, call.function, params, self.wallet.account, period=period)
         try:
             return await asyncio.wait_for(sending, slots * slot_seconds)
         except TimeoutError as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chain.client import MAX_BIRTH_DEPTH, _birth_number
+from chain.client import ERA_PERIOD, MAX_BIRTH_DEPTH, PHASE_PERIOD, _birth_number
 
 
 class Answers:
@@ -29,4 +29,10 @@ class Answers:
     ],
 )
 def test_birth_block(best: int, final: int, birth: int) -> None:
-    assert _birth_number(Answers(best, final)) == birth
+    assert _birth_number(Answers(best, final), ERA_PERIOD) == birth
+
+
+@pytest.mark.parametrize(("best", "final", "birth"), [(0, 0, 0), (10, 9, 9), (10, 8, 8), (10, 7, 8), (10, 0, 8)])
+def test_call_of_a_phase_is_valid_for_some_blocks_more(best: int, final: int, birth: int) -> None:
+    assert _birth_number(Answers(best, final), PHASE_PERIOD) == birth
+    assert PHASE_PERIOD // 2 < birth + PHASE_PERIOD - best <= PHASE_PERIOD

@@ -9,10 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from scalecodec.exceptions import RemainingScaleBytesNotEmptyException
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 
-from chain.client import ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
+from chain.client import PHASE_PERIOD, ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
 from chain.open_chain import export_spec
 from chain.trie import verify_proof
 from tests.chain.node_process import NodeProcess, wait_until
@@ -94,6 +95,15 @@ async def test_client_reads_submits_many_and_names_dispatch_errors(node: NodePro
             await chain.submit("System", "remark", {"remark": b"x"}, Keypair.create_from_uri("//Poor"))
         with pytest.raises(RequestRefused):
             await chain.rpc("no_such")
+
+
+async def test_client_submits_encoded_arguments_of_a_phase(node: NodeProcess) -> None:
+    async with ChainClient(node.url) as chain:
+        arguments = (4 * 3).to_bytes(1, "little") + b"abc"  # compact length, bytes
+        receipt = await chain.submit("System", "remark_with_event", arguments, EVE, period=PHASE_PERIOD)
+        assert any(event.name == "Remarked" for event in receipt.events)
+        with pytest.raises(RemainingScaleBytesNotEmptyException):
+            await chain.submit("System", "remark_with_event", arguments + b"d", EVE)
 
 
 async def test_client_without_a_node() -> None:
