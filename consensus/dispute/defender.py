@@ -64,13 +64,14 @@ from consensus.dispute.view import (
 def defend(execution: Execution, view: GameView) -> Move | None:
     """The defender's next move; None when it is not its turn, or it has nothing that would hold."""
     try:
-        move = _answer(execution, view)
+        move = answer(execution, view)
     except (ArbiterError, DisputeError, ProofError):  # only a liar's: its own lies do not fit together
         return None
     return move if move is not None and is_useful(view, move, Side.DEFENDER) else None
 
 
-def _answer(execution: Execution, view: GameView) -> Move | None:
+def answer(execution: Execution, view: GameView) -> Move | None:
+    """What the execution has to say, whether it holds or not; raises the errors of proofs and of the arbiter."""
     match view.stage:
         case HistoryStage():
             return _commit_history(execution, view)

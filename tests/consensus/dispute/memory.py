@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,7 +97,12 @@ class MemoryExecution:
             if node.op == "output":
                 step.outputs[(str(node.attrs["kind"]), str(node.attrs["name"]))] = step.values[-1]
         old = self.states[-1]
-        self.states.append({name: step.outputs.get(("state", name), old[name]) for name in old})
+        new = {name: step.outputs.get(("state", name), old[name]) for name in old}
+        self.states.append(self.next_state(number, new))
+
+    def next_state(self, step: int, state: State) -> State:
+        """The state after a step, made of the outputs and of what no output changes."""
+        return state
 
     def fed(self, number: int) -> Mapping[tuple[str, str], Array]:
         """What a step's inputs hold."""
@@ -194,6 +199,12 @@ def make_transcript(task: Task, runs: Sequence[Run], seed: Hash32 = SEED) -> Tra
         compute_transcript_root(records), SOLVER,
     )  # fmt: skip
     return Transcript(unit, records, executions)
+
+
+def commit_to(transcript: Transcript, records: list[SegmentRecord]) -> Transcript:
+    """The unit with other records than those of its executions."""
+    unit = replace(transcript.unit, transcript_root=compute_transcript_root(records))
+    return Transcript(unit, records, transcript.executions)
 
 
 def make_record(execution: MemoryExecution, index: int) -> SegmentRecord:
