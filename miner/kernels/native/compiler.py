@@ -20,7 +20,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -32,13 +34,15 @@ log = logging.getLogger(__name__)
 
 FLAGS = (
     "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-sanitize=all", "-w",
-    "-fPIC", "-shared", "-pthread",
+    "-fPIC", "-pthread",
 )  # fmt: skip
 """Exactness needs ``-ffp-contract=off``, and nothing of ``-ffast-math``; the two math flags only allow vectors."""
 CANDIDATES = ("cc", "gcc", "clang")
 """Compilers looked for on the PATH, before the ``ziglang`` wheel."""
 TIME_LIMIT = 600.0
 """Seconds that a compilation may take."""
+LINK_FLAGS = ("-shared", "-pthread", "-lm")
+"""What makes a library of the compiled files."""
 FENV_BYTES = 512
 """At least the size of C's ``fenv_t`` (32 bytes on x86-64, 8 on AArch64)."""
 MAX_CACHE_BYTES = 2**29
@@ -90,7 +94,7 @@ def compute_key(sources: Mapping[str, str], compiler: tuple[str, ...]) -> str:
     """Hex name of the library: BLAKE2b-160 of sources, flags, compiler and CPU."""
     hasher = hashlib.blake2b(digest_size=20)
     parts = (t for item in sorted(sources.items()) for t in item)
-    for part in (*FLAGS, identify_compiler(compiler), identify_cpu(), *parts):
+    for part in (*FLAGS, *LINK_FLAGS, identify_compiler(compiler), identify_cpu(), *parts):
         data = part.encode()
         hasher.update(len(data).to_bytes(8, "little") + data)
     return hasher.hexdigest()
@@ -165,11 +169,12 @@ def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Pat
         for file, text in sources.items():
             (build / file).write_text(text)
         made = build / "made.so"
-        units = [file for file in sources if file.endswith(".c")]
-        command = [*compiler, *FLAGS, "-o", made.name, *units, "-lm"]
-        code, output = _call(command, build, TIME_LIMIT)
-        if code != 0 or not made.is_file():
-            raise CompilationFailed(command, f"exit code {code}" if code else "no library was made", output)
+        units = sorted((file for file in sources if file.endswith(".c")), key=lambda file: -len(sources[file]))
+        _call_together([[*compiler, *FLAGS, "-c", unit, "-o", f"{unit}.o"] for unit in units], build)
+        command = [*compiler, "-o", made.name, *(f"{unit}.o" for unit in units), *LINK_FLAGS]
+        _call_together([command], build)
+        if not made.is_file():
+            raise CompilationFailed(command, "no library was made", "")
         made.chmod(0o600)
         (build / "digest").write_text(compute_digest(library.stem, made.read_bytes()))
         digest.unlink(missing_ok=True)
@@ -177,7 +182,36 @@ def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Pat
         (build / "digest").replace(digest)
 
 
-def _call(command: list[str], folder: Path | None, limit: float) -> tuple[int, str]:
+def _call_together(commands: list[list[str]], folder: Path) -> None:
+    """Run commands side by side, as many as there are cores. Raises `CompilationFailed`; none is left running then."""
+    started: list[subprocess.Popen[bytes]] = []
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "cc") as threads:
+        calls = [threads.submit(_call, command, folder, TIME_LIMIT, started.append) for command in commands]
+        try:
+            for command, call in zip(commands, calls, strict=True):
+                code, output = call.result()
+                if code != 0:
+                    raise CompilationFailed(command, f"exit code {code}", output)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for process in started:
+                _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process group whose leader has not been waited for."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _call(
+    command: list[str],
+    folder: Path | None,
+    limit: float,
+    on_start: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+) -> tuple[int, str]:
     """Exit code and output of a command in a process group of its own, which is ended when it takes too long."""
     environment = os.environ | {"LC_ALL": "C"}
     try:
@@ -187,10 +221,11 @@ def _call(command: list[str], folder: Path | None, limit: float) -> tuple[int, s
         )  # fmt: skip
     except OSError as error:
         raise CompilationFailed(command, error.strerror or str(error)) from error
+    on_start(process)
     try:
         output, _ = process.communicate(timeout=limit)
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise CompilationFailed(command, f"not done after {limit:g} s, ended") from error

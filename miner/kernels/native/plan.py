@@ -18,7 +18,10 @@ ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 ERROR, ARENA, CONSTANTS, OUTPUTS, FIRST_INPUT = 0, 1, 2, 3, 4
 """Numbers of the blocks; input i of `Plan.inputs` is block `FIRST_INPUT` + i."""
-
+MIN_BYTES = 2**16
+"""Buffers up to this size (= 65,536) do not count when operations are ordered."""
+DONE = -1
+"""Of an operation in `_free_early`: it has its place in the order."""
 
 Place = tuple[int, int]
 """(block, byte offset)."""
@@ -90,7 +93,7 @@ def make_plan(graph: Graph, checked: bool = True) -> Plan:
     recompute(lowered)
     fuse_epilogues(lowered)
     stored = prune(lowered)
-    operations = _make_operations(lowered, stored)
+    operations = _free_early(_make_operations(lowered, stored), lowered)
     names: dict[str, str] = {}
     for op in operations:
         for kernel in (op.kernel, op.epilogue):
@@ -126,6 +129,55 @@ def _make_operations(lowered: Lowered, stored: frozenset[int]) -> list[Operation
         elif group.members and group.post_of is None:
             operations += [Operation(kernel) for kernel in generate(group, lowered, stored)]
     return operations
+
+
+def _free_early(operations: list[Operation], lowered: Lowered) -> list[Operation]:
+    """The operations in an order in which one that takes next to nothing of the arena, or frees more than it takes,
+    comes as early as it can.
+
+    A gradient's norm, which lowering puts behind the backward pass, so follows its gradient, and the gradient dies.
+    """
+    given = {root.id for root in lowered.roots.values() if root.source is not None or root.constant is not None}
+    outputs = {view.root for view in lowered.outputs.values()}
+    writes = [set(op.writes()) for op in operations]
+    touches = [set(op.touches()) - given for op in operations]
+    users: dict[int, list[int]] = {}
+    after: list[set[int]] = [set() for _ in operations]
+    for number, roots in enumerate(touches):
+        for root in roots:
+            earlier = users.setdefault(root, [])
+            for other in earlier:
+                if root in writes[number] or root in writes[other]:
+                    after[other].add(number)
+            earlier.append(number)
+    waits_for = [0] * len(operations)
+    for followers in after:
+        for number in followers:
+            waits_for[number] += 1
+    left = {root: len(found) for root, found in users.items()}
+    order: list[int] = []
+
+    def is_gain(number: int) -> bool:
+        """Whether the arena is hardly fuller with the operation than without."""
+        made = sum(_bytes(lowered, root) for root in writes[number] - outputs)
+        dying = (root for root in touches[number] - writes[number] - outputs if left[root] == 1)
+        return made <= MIN_BYTES or sum(_bytes(lowered, root) for root in dying) > made
+
+    for next_one in range(len(operations)):
+        ready = [next_one]
+        while ready:
+            number = ready.pop()
+            if waits_for[number] != 0:
+                continue  # done already
+            order.append(number)
+            waits_for[number] = DONE
+            for root in touches[number]:
+                left[root] -= 1
+            for follower in after[number]:
+                waits_for[follower] -= 1
+            near = {user for root in touches[number] for user in users[root]}
+            ready += [user for user in sorted(near, reverse=True) if waits_for[user] == 0 and is_gain(user)]
+    return [operations[number] for number in order]
 
 
 def _align(size: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,6 +64,9 @@ class _Plan(ctypes.Structure):
         ("gemm_scratch", ctypes.c_void_p),
     ]  # fmt: skip
 
+UNITS = 8
+"""Files that a graph's kernels are split into."""
+
 
 @dataclass(frozen=True)
 class _Output:
@@ -86,8 +89,7 @@ class NativeProgram:
         self.plan = make_plan(graph, checked)
         self._library = load_library()
         self._pool = self._library.get_pool(threads)
-        sources = {"kernels.c": HEAD + "\n".join(self.plan.sources.values()), "exact.h": read_source("exact.h")}
-        self._kernels = compile_library(sources)
+        self._kernels = compile_library(split_sources(list(self.plan.sources.values())))
         nodes = {key: node for node in graph.nodes if (key := _output_key(node)) is not None}
         self._outputs = [
             _Output(key, block, offset, NUMPY_DTYPES[nodes[key].dtype], nodes[key].shape)
@@ -228,6 +230,15 @@ def _align(owner: Array) -> Array:
 
 def _output_key(node: Any) -> tuple[str, str] | None:
     return (str(node.attrs["kind"]), str(node.attrs["name"])) if node.op == "output" else None
+
+
+def split_sources(functions: Sequence[str]) -> dict[str, str]:
+    """C files of about equal length, which a compiler can work on side by side."""
+    units: list[list[str]] = [[] for _ in range(UNITS)]
+    for function in sorted(functions, key=len, reverse=True):
+        min(units, key=lambda unit: sum(map(len, unit))).append(function)
+    named = {f"kernels{i}.c": HEAD + "\n".join(unit) for i, unit in enumerate(units) if unit}
+    return named | {"exact.h": read_source("exact.h")}
 
 
 @cache

@@ -47,7 +47,7 @@ def test_compiles_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     make_compiler(tmp_path / "cc", f'echo x >> {tmp_path}/calls; exec $REAL "$@"', monkeypatch)
     assert compile_library(SOURCE).answer() == 42
     assert compile_library(SOURCE).answer() == 42
-    assert (tmp_path / "calls").read_text().count("x") == 2  # the version, and one compilation
+    assert (tmp_path / "calls").read_text().count("x") == 3  # the version, one compilation, its link
     assert len(libraries(folder)) == 1
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -174,3 +174,18 @@ def test_longest_unused_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not first.exists()
     assert not first.with_suffix(".digest").exists()
     assert len(libraries(folder)) == 1
+
+
+def test_files_are_compiled_side_by_side_and_the_first_error_ends_all(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {f"unit{i}.c": f"int unit{i}(void) {{ return {i}; }}\n" for i in range(5)}
+    loaded = compile_library(sources)
+    assert [loaded[f"unit{i}"]() for i in range(5)] == list(range(5))
+    script = f'case "$*" in *wrong.c*) exit 5;; *slow.c*) sleep 600 & echo $! > {tmp_path}/child; wait;; esac'
+    make_compiler(tmp_path / "cc", f'{script}; exec $REAL "$@"', monkeypatch)
+    started = time.monotonic()
+    with pytest.raises(CompilationFailed, match="exit code 5"):
+        compile_library({"wrong.c": "/* the longest, so the first */", "slow.c": "int slow(void);"})
+    assert time.monotonic() - started < 60
+    assert [p.name for p in folder.iterdir() if p.suffix not in (".so", ".digest")] == ["lock"]
