@@ -20,6 +20,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -185,8 +186,15 @@ def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Pat
 def _call_together(commands: list[list[str]], folder: Path) -> None:
     """Run commands side by side, as many as there are cores. Raises `CompilationFailed`; none is left running then."""
     started: list[subprocess.Popen[bytes]] = []
+    is_over = threading.Event()
+
+    def note(process: subprocess.Popen[bytes]) -> None:
+        started.append(process)
+        if is_over.is_set():
+            _end(process)
+
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "cc") as threads:
-        calls = [threads.submit(_call, command, folder, TIME_LIMIT, started.append) for command in commands]
+        calls = [threads.submit(_call, command, folder, TIME_LIMIT, note) for command in commands]
         try:
             for command, call in zip(commands, calls, strict=True):
                 code, output = call.result()
@@ -194,6 +202,7 @@ def _call_together(commands: list[list[str]], folder: Path) -> None:
                     raise CompilationFailed(command, f"exit code {code}", output)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
+            is_over.set()
             for process in started:
                 _end(process)
             raise
