@@ -15,15 +15,15 @@ from consensus.commit.merkle import compute_leaf_hash, compute_proof, compute_ro
 from consensus.commit.records import SegmentRecord, compute_salted_witness
 from consensus.dispute.errors import DisputeError
 from consensus.dispute.execution import Execution
-from consensus.dispute.moves import Choose, Move, Open, Opened, Pick, RefuteOutput, RefuteState, Siblings, Way
+from consensus.dispute.moves import Choose, Move, Open, Opened, Pick, RefuteOutput, RefuteState, Way
 from consensus.dispute.narrowing import compute_children
 from consensus.dispute.proofs import (
     hash_history,
     hash_leaves,
     hash_trace,
     is_useful,
+    link_output,
     node_of,
-    prove_node,
     settle_data,
     settle_place,
     step_of,
@@ -43,9 +43,7 @@ from consensus.dispute.view import (
     StateRefute,
     StepPick,
     TilePick,
-    find_node,
 )
-from consensus.graph.node import Node
 
 
 def open_segment(task: int, unit: int, records: Sequence[SegmentRecord], index: int) -> Open:
@@ -76,11 +74,11 @@ def _object(execution: Execution, view: GameView) -> Move | None:
         case StepPick():
             return _choose_in_step(execution, view)
         case OutputRefute():
-            index = find_node(execution.graph.nodes, "output", "grad_norm")
-            return None if index is None else RefuteOutput(*_node_with_proof(execution, index))
+            linked = link_output(execution, view, "grad_norm")
+            return None if linked is None else RefuteOutput(*linked)
         case StateRefute(name):
-            index = find_node(execution.graph.nodes, "output", "state", name)
-            return None if index is None else RefuteState(*_node_with_proof(execution, index))
+            linked = link_output(execution, view, "state", name)
+            return None if linked is None else RefuteState(*linked)
         case NodePick():
             return _choose_in_node(execution, view)
         case EndsStage():
@@ -153,10 +151,6 @@ def find_ending(evaluation: Evaluation) -> Check | None:
             except BadPlace:  # nothing in this input ends a unit
                 break
     return None
-
-
-def _node_with_proof(execution: Execution, index: int) -> tuple[int, Node, Siblings]:
-    return index, execution.graph.nodes[index], prove_node(execution, index)
 
 
 def _first_difference(own: Sequence[object], theirs: Sequence[object]) -> int | None:

@@ -58,6 +58,7 @@ from consensus.dispute.view import (
     StepStage,
     TileStage,
     WitnessStage,
+    name_of,
 )
 
 
@@ -83,14 +84,15 @@ def answer(execution: Execution, view: GameView) -> Move | None:
         case StepStage(index):
             return _commit_trace(execution, index)
         case OutputStage(way):
-            return ProveOutput(link_output(execution, view, "loss" if way is Way.LOSS else "grad_norm"))
+            linked = link_output(execution, view, "loss" if way is Way.LOSS else "grad_norm")
+            return None if linked is None else ProveOutput(linked[0])
         case StateStage(index):
             return _prove_state(execution, view, index)
         case NodeStage(index):
             return _open_node(execution, view, index)
-        case StateInput(name):
+        case StateInput():
             step = step_of(view).index
-            index = [entry.name for entry in execution.state(step)].index(name)
+            index = [entry.name for entry in execution.state(step)].index(name_of(node_of(view).node))
             return ProveStateInput(index, prove(hash_state(execution, step), index))
         case LinkStage(number):
             trace = hash_trace(execution.trace(step_of(view).index))
@@ -124,8 +126,9 @@ def _commit_trace(execution: Execution, index: int) -> Move:
 def _prove_state(execution: Execution, view: GameView, index: int) -> Move:
     step = step_of(view).index
     entry, before = execution.state(step + 1)[index], execution.state(step)[index]
-    link = link_output(execution, view, "state", entry.name)
-    return ProveState(entry.name, entry.root, before.root, prove(hash_state(execution, step), index), link)
+    linked = link_output(execution, view, "state", entry.name)
+    siblings = prove(hash_state(execution, step), index)
+    return ProveState(entry.name, entry.root, before.root, siblings, linked and linked[0])
 
 
 def _open_node(execution: Execution, view: GameView, index: int) -> Move:

@@ -5,6 +5,7 @@
     ├── OutOfTime        the clock of whoever has to move has run out
     ├── WrongStage       the stage takes other moves
     ├── NoSuchPart       a choice outside of what the stage offers
+    ├── NothingToRefute  the trace says what the defender says
     ├── SameHash         a pick whose counter is the defender's own hash
     ├── WrongChildren    children that do not combine to the hash above them
     ├── WrongProof       something that is not under the root that it should be under
@@ -45,6 +46,10 @@ class WrongStage(DisputeError):
 
 class NoSuchPart(DisputeError):
     """A choice outside of what the stage offers; take it from the game's children, inputs or claims."""
+
+
+class NothingToRefute(DisputeError):
+    """The trace has the value that the defender claims; there is nothing to refute here."""
 
 
 class SameHash(DisputeError):

@@ -164,21 +164,28 @@ class OutputLink:
         return encode_u32(self.index) + encode_bytes(encode_node(self.node)) + proofs
 
 
-def encode_link(link: OutputLink | None) -> bytes:
-    """SCALE of an Option<OutputLink>."""
-    return b"\x00" if link is None else b"\x01" + link.encode()
-
-
 @dataclass(frozen=True)
 class ProveOutput:
     """D: the loss or gradient norm is what the trace has at that output."""
 
-    link: OutputLink | None
-    """None: the gradient norm is +0, as the graph has none."""
+    link: OutputLink
 
     def encode(self) -> bytes:
         """SCALE."""
-        return encode_link(self.link)
+        return self.link.encode()
+
+
+@dataclass(frozen=True)
+class RefuteOutput:
+    """C: the graph has a gradient norm, of which the trace has another value than +0."""
+
+    link: OutputLink
+    value: Hash32
+    """The tensor root that the trace has there."""
+
+    def encode(self) -> bytes:
+        """SCALE."""
+        return self.link.encode() + encode_hash(self.value)
 
 
 @dataclass(frozen=True)
@@ -193,31 +200,21 @@ class ProveState:
 
     def encode(self) -> bytes:
         """SCALE."""
-        roots = encode_hash(self.root) + encode_hash(self.before_root)
-        return encode_bytes(self.name.encode()) + roots + encode_hashes(self.before_siblings) + encode_link(self.link)
+        opening = encode_bytes(self.name.encode()) + encode_hash(self.root) + encode_hash(self.before_root)
+        link = b"\x00" if self.link is None else b"\x01" + self.link.encode()
+        return opening + encode_hashes(self.before_siblings) + link
 
 
 @dataclass(frozen=True)
-class Refute:
-    """C: the graph has the output that D did not link to: ``refute_output``, ``refute_state``."""
+class RefuteState:
+    """C: the tensor that D calls unchanged has an output, of which the trace has another value."""
 
-    index: int
-    node: Node
-    siblings: Siblings
+    link: OutputLink
+    value: Hash32
 
     def encode(self) -> bytes:
         """SCALE."""
-        return encode_u32(self.index) + encode_bytes(encode_node(self.node)) + encode_hashes(self.siblings)
-
-
-@dataclass(frozen=True)
-class RefuteOutput(Refute):
-    """C: the graph has a gradient norm."""
-
-
-@dataclass(frozen=True)
-class RefuteState(Refute):
-    """C: the graph has an output for that tensor of the state."""
+        return self.link.encode() + encode_hash(self.value)
 
 
 @dataclass(frozen=True)

@@ -55,13 +55,16 @@ def prove_node(execution: Execution, index: int) -> Siblings:
     return prove([compute_leaf_hash(node.to_bytes()) for node in execution.graph.nodes], index)
 
 
-def link_output(execution: Execution, view: GameView, kind: str, name: str | None = None) -> OutputLink | None:
-    """An output of the graph with its proofs; None where the graph has none of that kind and name."""
+def link_output(
+    execution: Execution, view: GameView, kind: str, name: str | None = None
+) -> tuple[OutputLink, Hash32] | None:
+    """An output of the graph with its proofs, and its value's root; None where the graph has none of kind and name."""
     index = find_node(execution.graph.nodes, "output", kind, name)
     if index is None:
         return None
-    trace = hash_trace(execution.trace(step_of(view).index))
-    return OutputLink(index, execution.graph.nodes[index], prove_node(execution, index), prove(trace, index))
+    trace = execution.trace(step_of(view).index)
+    siblings = prove_node(execution, index), prove(hash_trace(trace), index)
+    return OutputLink(index, execution.graph.nodes[index], *siblings), trace[index]
 
 
 def settle_place(execution: Execution, view: GameView, place: Place) -> Settle:

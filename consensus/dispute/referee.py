@@ -35,6 +35,7 @@ from consensus.dispute.batches import array_of, find_element, read_element
 from consensus.dispute.errors import (
     BadTile,
     NoSuchPart,
+    NothingToRefute,
     NotYourTurn,
     OutOfTime,
     Refused,
@@ -125,7 +126,8 @@ Next = GameView | Verdict
 def open_game(unit: Unit, move: Open, clock: int, now: int) -> GameView:
     """A new game with ``clock`` blocks for each side; raises `WrongProof`.
 
-    The segment starts where the record before it ends, whatever its own record says.
+    The segment starts where the record before it ends, whatever its own record says; the last one ends where the unit
+    was submitted to end.
     """
     record, previous = move.opening.record, move.previous
     _verify(unit.transcript_root, record.encode(), record.index, unit.segments, move.opening.proof)
@@ -137,6 +139,8 @@ def open_game(unit: Unit, move: Open, clock: int, now: int) -> GameView:
             raise WrongProof(f"record {previous.record.index} is not the one before {record.index}")
         _verify(unit.transcript_root, previous.record.encode(), record.index - 1, unit.segments, previous.proof)
         start = previous.record.end_state_root
+    if record.index == unit.segments - 1 and unit.end is not None:
+        record = replace(record, end_state_root=unit.end)
     return GameView(unit, record, start, HistoryStage(), now, (clock, clock))
 
 
@@ -179,17 +183,15 @@ def _apply(view: GameView, move: Move) -> Next:
         case (OutputStage() as s, ProveOutput() as m):
             return _prove_output(view, s, m)
         case (OutputRefute(), RefuteOutput() as m):
-            _verify_output(view, m.index, m.node, m.siblings, "grad_norm")
-            return REFUTED
+            return _refute(view, m.link, "grad_norm", None, m.value, compute_scalar_root(0))
         case (StateStage() as s, ProveState() as m):
             return _prove_state(view, s, m)
         case (StateRefute() as s, RefuteState() as m):
-            _verify_output(view, m.index, m.node, m.siblings, "state", s.name)
-            return REFUTED
+            return _refute(view, m.link, "state", s.name, m.value, s.root)
         case (NodeStage() as s, OpenNode() as m):
             return _open_node(view, s, m)
-        case (StateInput() as s, ProveStateInput() as m):
-            leaf = _encode_state_leaf(s.name, s.root)
+        case (StateInput(), ProveStateInput() as m):
+            leaf = _encode_state_leaf(name_of(_node(view).node), _node(view).root)
             _verify(_step(view).start, leaf, m.index, view.unit.state_count, m.siblings)
             return PROVED
         case (LinkStage() as s, ProveLink() as m):
@@ -217,6 +219,8 @@ def _choose(view: GameView, move: Choose) -> Next:
             return replace(view, stage=WitnessStage())
         case (StepPick(), Way.DESCEND):
             return _enter_tree(view, Level.TRACE, view.unit.node_count, _step(view).trace_root)
+        case (StepPick(), Way.GRAD_NORM) if _step(view).after.grad_norm == 0:
+            return replace(view, stage=OutputRefute())  # right where the graph has none, which nobody could show
         case (StepPick(), Way.LOSS | Way.GRAD_NORM):
             return replace(view, stage=OutputStage(move.way))
         case (StepPick(), Way.STATE):
@@ -272,16 +276,9 @@ def _commit_trace(view: GameView, stage: StepStage, move: CommitTrace) -> Next:
 
 
 def _prove_output(view: GameView, stage: OutputStage, move: ProveOutput) -> Next:
-    after, link = _step(view).after, move.link
+    after = _step(view).after
     bits, kind = (after.loss, "loss") if stage.way is Way.LOSS else (after.grad_norm, "grad_norm")
-    if link is None:
-        if kind == "loss" or bits:
-            raise WrongNode("only a gradient norm of +0 may have no output")
-        return replace(view, stage=OutputRefute())
-    _verify_output(view, link.index, link.node, link.node_siblings, kind)
-    if (link.node.dtype, link.node.shape) != ("f32", ()):
-        raise WrongNode(f"a {kind} is an f32 scalar")
-    _verify_traced(view, link, compute_tensor_root(np.array(bits, "<u4").view("<f4")))
+    _verify_output(view, move.link, kind, None, compute_scalar_root(bits))
     return PROVED
 
 
@@ -291,12 +288,19 @@ def _prove_state(view: GameView, stage: StateStage, move: ProveState) -> Next:
     before = _encode_state_leaf(move.name, move.before_root)
     _verify(_step(view).start, before, stage.index, view.unit.state_count, move.before_siblings)
     if move.link is not None:
-        _verify_output(view, move.link.index, move.link.node, move.link.node_siblings, "state", move.name)
-        _verify_traced(view, move.link, move.root)
+        _verify_output(view, move.link, "state", move.name, move.root)
         return PROVED
     if move.root != move.before_root:
         raise WrongProof("a tensor without an output cannot change")
     return replace(view, stage=StateRefute(move.name, move.root))
+
+
+def _refute(view: GameView, link: OutputLink, kind: str, name: str | None, value: Hash32, claimed: Hash32) -> Next:
+    """The challenger wins if the trace has another ``value`` at that output than is claimed."""
+    _verify_output(view, link, kind, name, value)
+    if value == claimed:
+        raise NothingToRefute(f"the trace has the claimed value at its {kind}")
+    return REFUTED
 
 
 # --- trees -------------------------------------------------------------------------------------------------------
@@ -340,22 +344,20 @@ def _pick(view: GameView, stage: Picking, move: Pick) -> Next:
 def _open_node(view: GameView, stage: NodeStage, move: OpenNode) -> Next:
     node = move.node
     _verify(view.unit.graph_root, node.to_bytes(), stage.index, view.unit.node_count, move.siblings)
-    root = compute_tensor_root_of_hashes(TensorForm(node.dtype, node.shape), [move.inner_root])
-    if compute_leaf_hash(root) != stage.hash:
-        raise WrongForm(f"this is not leaf {stage.index} of the trace")
     if not len(node.inputs) == len(move.input_forms) == len(move.input_inner_roots):
         raise WrongForm(f"the node reads {len(node.inputs)} inputs")
     pairs = zip(move.input_forms, move.input_inner_roots, strict=True)
     input_roots = tuple(compute_tensor_root_of_hashes(form, [inner]) for form, inner in pairs)
     claim = NodeClaim(stage.index, node, move.inner_root, input_roots, move.input_forms)
-    opened = replace(view, stage=NodePick(), node=claim)
-    if node.op != "input" or claim.is_batch:
-        if node.op != "input":
-            _check_node(claim)
-        return opened
-    if node.attrs["kind"] == "state":
-        return replace(opened, stage=StateInput(name_of(node), root))
-    return PROVED if root == compute_tensor_root(compute_own_input(view, node)) else REFUTED
+    if compute_leaf_hash(claim.root) != stage.hash:
+        raise WrongProof(f"this is not leaf {stage.index} of the trace")
+    if node.op != "input":
+        _check_node(claim)
+    elif node.attrs["kind"] == "state":
+        return replace(view, stage=StateInput(), node=claim)
+    elif not claim.is_batch:
+        return PROVED if claim.root == compute_tensor_root(compute_own_input(view, node)) else REFUTED
+    return replace(view, stage=NodePick(), node=claim)
 
 
 def compute_own_input(view: GameView, node: Node) -> Array:
@@ -424,9 +426,10 @@ def _choose_element(view: GameView, stage: TilePick, number: int) -> Next:
     if number >= len(elements):
         raise NoSuchPart(f"the tile has {len(elements)} elements, no {number}")
     element, value = elements[number]
+    hash_ = compute_claim_hash(Element(element), value)
     if node.is_batch:
-        return replace(view, stage=DataStage(element, value))
-    return _enter_place(view, Element(element), compute_claim_hash(Element(element), value))
+        return replace(view, stage=DataStage(element, hash_))
+    return _enter_place(view, Element(element), hash_)
 
 
 def _choose_claim(view: GameView, stage: ClaimsPick, number: int) -> Next:
@@ -475,8 +478,8 @@ def _settle_data(view: GameView, stage: DataStage, move: SettleData) -> Next:
     if len(move.data) != form.tile_bytes:
         raise BadTile(f"a tile of {form.dtype} has {form.tile_bytes} bytes, not {len(move.data)}")
     _verify(move.inner_root, move.data, locate(form, source)[0], form.tile_count, move.tile_siblings)
-    right = read_element(move.data, form, source, rule.windows)
-    return PROVED if right == stage.value else REFUTED
+    right = compute_claim_hash(Element(stage.element), read_element(move.data, form, source, rule.windows))
+    return PROVED if right == stage.hash else REFUTED
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------
@@ -496,18 +499,21 @@ def _verify(root: bytes, leaf: bytes, index: int, count: int, siblings: Sequence
         raise WrongProof(error.reason) from error
 
 
-def _verify_output(
-    view: GameView, index: int, node: Node, siblings: Sequence[Hash32], kind: str, name: str | None = None
-) -> None:
-    """Raises `WrongNode`, `WrongProof` unless the graph has this output of the kind, and of the name if given."""
+def _verify_output(view: GameView, link: OutputLink, kind: str, name: str | None, value: Hash32) -> None:
+    """Raises `WrongProof` unless the graph has this node and the trace ``value`` as its tensor root, `WrongNode` unless
+    it is an output of the kind (and name, if given); a loss or gradient norm is an f32 scalar."""
+    node, count = link.node, view.unit.node_count
+    _verify(view.unit.graph_root, node.to_bytes(), link.index, count, link.node_siblings)
     if node.op != "output" or node.attrs["kind"] != kind or name not in (None, name_of(node)):
         raise WrongNode(f"not an output of kind {kind} {name or ''}")
-    _verify(view.unit.graph_root, node.to_bytes(), index, view.unit.node_count, siblings)
+    if kind != "state" and (node.dtype, node.shape) != ("f32", ()):
+        raise WrongNode(f"a {kind} is an f32 scalar")
+    _verify(_step(view).trace_root, value, link.index, count, link.trace_siblings)
 
 
-def _verify_traced(view: GameView, link: OutputLink, root: Hash32) -> None:
-    """Raises `WrongProof` unless the trace has the root at the linked output."""
-    _verify(_step(view).trace_root, root, link.index, view.unit.node_count, link.trace_siblings)
+def compute_scalar_root(bits: int) -> Hash32:
+    """The tensor root of an f32 scalar."""
+    return compute_tensor_root(np.array(bits, "<u4").view("<f4"))
 
 
 def _encode_state_leaf(name: str, root: Hash32) -> bytes:

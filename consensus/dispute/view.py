@@ -14,7 +14,7 @@ from typing import ClassVar
 from consensus.arbiter.statement import Place, Statement
 from consensus.commit.hashing import AccountId, Hash32
 from consensus.commit.records import SegmentRecord
-from consensus.commit.tensor import TensorForm
+from consensus.commit.tensor import TensorForm, compute_tensor_root_of_hashes
 from consensus.dispute.execution import StepLeaf
 from consensus.dispute.moves import Way
 from consensus.dispute.narrowing import Cursor
@@ -94,6 +94,8 @@ class Unit:
     """The state root in which segment 0 starts."""
     transcript_root: Hash32
     solver: AccountId
+    end: Hash32 | None = None
+    """The state root that was submitted as the unit's end, for whoever opens a game; a game has its own."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ class NodeClaim:
     def form(self) -> TensorForm:
         """Of its value."""
         return TensorForm(self.node.dtype, self.node.shape)
+
+    @property
+    def root(self) -> Hash32:
+        """The tensor root of its value."""
+        return compute_tensor_root_of_hashes(self.form, [self.inner_root])
 
     @property
     def is_batch(self) -> bool:
@@ -214,7 +221,7 @@ class OutputStage(DefenderStage):
 
 @dataclass(frozen=True)
 class OutputRefute(ChallengerStage):
-    """`RefuteOutput`: the defender has said that the graph has no gradient norm."""
+    """`RefuteOutput`: the defender's gradient norm is +0, which is right where the graph has none."""
 
 
 @dataclass(frozen=True)
@@ -243,10 +250,7 @@ class NodeStage(DefenderStage):
 
 @dataclass(frozen=True)
 class StateInput(DefenderStage):
-    """`ProveStateInput`: the node is the input of that name, with that tensor root."""
-
-    name: str
-    root: Hash32
+    """`ProveStateInput`: the node is an input of kind state."""
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,8 @@ class DataStage(DefenderStage):
     """`SettleData`, by the challenger too, about an element of a batch."""
 
     element: int
-    value: bytes
+    hash: Hash32
+    """`compute_claim_hash` of the element."""
 
 
 # --- the game ----------------------------------------------------------------------------------------------------
@@ -325,7 +330,7 @@ class GameView:
 
     unit: Unit
     record: SegmentRecord
-    """Of the disputed segment."""
+    """Of the disputed segment; the last one's ends where the unit was submitted to end."""
     start: Hash32
     """The state root in which the segment starts: the end of the record before."""
     stage: Stage

@@ -171,17 +171,14 @@ def test_a_tensor_without_an_output_that_changes() -> None:
 
 
 @pytest.mark.parametrize("step", [0, 2, 4])
-@pytest.mark.parametrize("wrong", [{"loss": 1.5}, {"grad_norm": 1.5}, {"grad_norm": 0.0}, {"loss": -0.0}])
+@pytest.mark.parametrize("wrong", [{"loss": 1.5}, {"grad_norm": 1.5}, {"grad_norm": -0.0}, {"loss": -0.0}])
 def test_a_loss_or_a_norm_that_the_trace_has_not(step: int, wrong: dict[str, float]) -> None:
     assert beat(OutcomeLiar, step=step, **wrong).stages[-1] == "OutputStage"
 
 
 def test_a_gradient_norm_that_is_said_not_to_exist() -> None:
-    transcript, liar = lie(OutcomeLiar, step=2, grad_norm=0.0)
-    player = meddle(liar, link=lambda link: None)
-    game = play_game(transcript, 1, player, partial(challenge, honest("language")[1][1]))
-    check(game)
-    assert game.stages[-1] == "OutputRefute"
+    game = beat(OutcomeLiar, step=2, grad_norm=0.0)
+    assert game.stages[-1] == "OutputRefute" and game.verdict == Verdict(Side.CHALLENGER, Reason.REFUTED)
 
 
 def test_a_witness_that_is_not_that_of_the_history() -> None:
