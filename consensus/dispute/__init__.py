@@ -10,7 +10,9 @@ no clock, no storage, no network.
     view        a game as the chain has it: stages, clocks, what was committed on the way down
     moves       the moves, a dataclass a call, with their bytes
     narrowing   down a Merkle tree, 16 nodes at a time
-    referee     the rules: `open_game`, `play`, `expire`; the pallet's twin
+    referee     the rules: `open_game`, `play`, `expire`, and all down to a node; the pallet's twin
+    places      the rules from a node down to the settlement
+    checks      proofs, as all rules check them
     batches     the rule that makes batches of the data set, element by element
     defender    `defend`: the next move of who stands by the claim
     challenger  `challenge`: the next move of who doubts it; `open_segment`

@@ -15,9 +15,9 @@ from math import prod
 import numpy as np
 
 from consensus.arbiter.geometry import locate
-from consensus.arbiter.operands import write
+from consensus.arbiter.operands import read_array, write
 from consensus.commit.tensor import TensorForm
-from consensus.dispute.errors import WrongForm
+from consensus.dispute.errors import BadArray
 from consensus.exact.random import below, derive_key
 
 PURPOSE = "data order/v1"
@@ -35,7 +35,7 @@ def array_of(name: str, windows: bool) -> str:
 def find_element(
     seed: bytes, step: int, name: str, batch: TensorForm, element: int, array: TensorForm, windows: bool
 ) -> int:
-    """Row-major index in the data set's array of an element of the batch's; raises `WrongForm` where the rule has none.
+    """Row-major index in the data set's array of an element of the batch's; raises `BadArray` where the rule has none.
 
     ``step`` counts over the unit, ``batch`` is the form of the batch's array ``name``, ``array`` that of `array_of`.
     """
@@ -47,7 +47,7 @@ def find_element(
         fits = fits and len(batch.shape) == len(array.shape)
     rows = array.shape[0] - (batch.shape[1] if windows else 0) if fits else 0
     if not 1 <= rows <= MAX_ROWS:
-        raise WrongForm(f"no batch {name!r} of {batch} is drawn from an array of {array}")
+        raise BadArray(f"no batch {name!r} of {batch} is drawn from an array of {array}")
     width = prod(batch.shape[1:])
     row, column = divmod(element, width)
     drawn = int(below(derive_key(seed, PURPOSE), STREAM, step, batch.shape[0], rows)[row])
@@ -56,5 +56,5 @@ def find_element(
 
 def read_element(tile: bytes, array: TensorForm, element: int, windows: bool) -> bytes:
     """The batch's element from the tile of the array that holds it: NaNs canonical, tokens as i64."""
-    values = np.frombuffer(tile, array.numpy_dtype)[[locate(array, element)[1]]]
+    values = read_array(tile, array)[[locate(array, element)[1]]]
     return write(values.astype(np.int64) if windows else values)

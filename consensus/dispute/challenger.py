@@ -17,18 +17,17 @@ from consensus.dispute.errors import DisputeError
 from consensus.dispute.execution import Execution
 from consensus.dispute.moves import Choose, Move, Open, Opened, Pick, RefuteOutput, RefuteState, Way
 from consensus.dispute.narrowing import compute_children
+from consensus.dispute.places import split_tile
 from consensus.dispute.proofs import (
     hash_history,
     hash_leaves,
     hash_trace,
     is_useful,
     link_output,
-    node_of,
     settle_data,
     settle_place,
-    step_of,
 )
-from consensus.dispute.referee import compute_witness_of_leaves, split_tile
+from consensus.dispute.referee import compute_witness_of_leaves
 from consensus.dispute.view import (
     Arbitration,
     ClaimsPick,
@@ -43,6 +42,8 @@ from consensus.dispute.view import (
     StateRefute,
     StepPick,
     TilePick,
+    node_of,
+    step_of,
 )
 
 

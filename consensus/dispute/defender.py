@@ -35,12 +35,10 @@ from consensus.dispute.proofs import (
     hash_trace,
     is_useful,
     link_output,
-    node_of,
     prove,
     prove_node,
     settle_data,
     settle_place,
-    step_of,
 )
 from consensus.dispute.view import (
     Arbitration,
@@ -59,6 +57,8 @@ from consensus.dispute.view import (
     TileStage,
     WitnessStage,
     name_of,
+    node_of,
+    step_of,
 )
 
 

@@ -15,7 +15,7 @@ from consensus.dispute.errors import DisputeError
 from consensus.dispute.execution import Execution, StepLeaf
 from consensus.dispute.moves import Move, OutputLink, Settle, SettleData, Siblings
 from consensus.dispute.referee import play
-from consensus.dispute.view import GameView, Level, NodeClaim, Side, StepClaim, Verdict, find_node, name_of
+from consensus.dispute.view import GameView, Level, Side, Verdict, find_node, name_of, node_of, step_of
 
 
 def hash_history(leaves: Sequence[StepLeaf]) -> list[Hash32]:
@@ -75,7 +75,7 @@ def settle_place(execution: Execution, view: GameView, place: Place) -> Settle:
 
 
 def settle_data(execution: Execution, view: GameView, element: int) -> SettleData:
-    """The opening of the data set at an element of the disputed batch; raises `WrongForm`."""
+    """The opening of the data set at an element of the disputed batch; raises `BadArray`."""
     node, data = node_of(view), execution.data()
     name = array_of(name_of(node.node), data.windows)
     names = [entry.name for entry in data.commitment.entries]
@@ -98,17 +98,3 @@ def is_useful(view: GameView, move: Move, side: Side) -> bool:
     except DisputeError:
         return False
     return not (isinstance(after, Verdict) and after.winner is not side)
-
-
-def step_of(view: GameView) -> StepClaim:
-    """The disputed step, which every stage below the history has."""
-    if view.step is None:
-        raise ValueError("no step is disputed yet")
-    return view.step
-
-
-def node_of(view: GameView) -> NodeClaim:
-    """The disputed node, which every stage below the trace has."""
-    if view.node is None:
-        raise ValueError("no node is disputed yet")
-    return view.node

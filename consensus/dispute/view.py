@@ -358,6 +358,34 @@ class GameView:
         return self.began + self.clocks[self.turn]
 
 
+Next = GameView | Verdict
+"""What a move leads to."""
+
+PROVED = Verdict(Side.DEFENDER, Reason.PROVED)
+REFUTED = Verdict(Side.CHALLENGER, Reason.REFUTED)
+
+
+def history_of(view: GameView) -> Hash32:
+    """The history's root, which every stage but the first has."""
+    if view.history_root is None:
+        raise ValueError("no history is committed to yet")
+    return view.history_root
+
+
+def step_of(view: GameView) -> StepClaim:
+    """The disputed step, which every stage below the history has."""
+    if view.step is None:
+        raise ValueError("no step is disputed yet")
+    return view.step
+
+
+def node_of(view: GameView) -> NodeClaim:
+    """The disputed node, which every stage below the trace has."""
+    if view.node is None:
+        raise ValueError("no node is disputed yet")
+    return view.node
+
+
 def name_of(node: Node) -> str:
     """Name of an input or output."""
     return str(node.attrs["name"])
