@@ -12,7 +12,7 @@ use crate::{
     },
     reductions::{compute_partial, compute_product_element, compute_top, quantities},
     tiles::{compute_tile, is_tile_op},
-    types::{Dtype, Error, Op, Outcome, Place, Requirement, Source, Statement},
+    types::{Dtype, Error, Node, Op, Outcome, Place, Requirement, Source, Statement},
 };
 use alloc::vec::Vec;
 
@@ -39,6 +39,14 @@ pub fn required(statement: &Statement) -> Result<Vec<Requirement>, Error> {
     }
 }
 
+/// Whether tiles of the node's value are made of its elements, one by one: who has such a tile has all of these.
+pub fn is_made_of_elements(node: &Node) -> bool {
+    match node.op {
+        Op::Matmul { .. } => node.output.grid() != node.output.matrices(),
+        _ => !is_tile_op(&node.op),
+    }
+}
+
 /// `compute` with operands on demand.
 pub fn compute_from<'a>(statement: &Statement, operands: &mut impl Operands<'a>) -> Result<Vec<u8>, Stop> {
     node::check(statement)?;
@@ -46,9 +54,9 @@ pub fn compute_from<'a>(statement: &Statement, operands: &mut impl Operands<'a>)
     let reduces = !quantities(op).is_empty();
     match statement.place {
         Place::Tile(tile) if u64::from(tile) < output.tile_count() => match op {
-            _ if is_tile_op(op) => compute_tile(statement, tile, operands),
-            Op::Matmul { .. } if output.grid() == output.matrices() => compute_top(statement, tile, operands),
-            _ => collect_elements(statement, tile, operands),
+            _ if is_made_of_elements(&statement.node) => collect_elements(statement, tile, operands),
+            Op::Matmul { .. } => compute_top(statement, tile, operands),
+            _ => compute_tile(statement, tile, operands),
         },
         Place::Element(element) if u64::from(element) < output.elements() => match op {
             _ if is_movement(op) => compute_element(statement, element.into(), operands),

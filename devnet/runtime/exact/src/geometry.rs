@@ -84,6 +84,32 @@ impl Form {
     }
 }
 
+impl Region {
+    /// The n-th element that the tile covers, row by row without padding: its row-major index in the tensor, and its
+    /// place among the tile's 1,024; nothing if it covers fewer.
+    pub fn element(&self, form: &Form, n: u32) -> Option<(u32, usize)> {
+        let (down, across) = (u64::from(n) / self.width, u64::from(n) % self.width);
+        let element = form.grid().element(self.batch, self.row + down, self.column + across);
+        (down < self.height).then_some((element as u32, (down * TILE_SIDE + across) as usize))
+    }
+}
+
+/// Whether bytes are a tile as a value is committed to: its length, zero padding, canonical NaNs and truth values.
+pub fn is_canonical_tile(form: &Form, tile: u32, data: &[u8]) -> bool {
+    if data.len() != form.tile_bytes() || u64::from(tile) >= form.tile_count() {
+        return false;
+    }
+    let region = form.region(tile);
+    let mut canonical = alloc::vec![0; data.len()];
+    for row in 0..region.height {
+        for column in 0..region.width {
+            let place = (row * TILE_SIDE + column) as usize;
+            write_word(form.dtype, &mut canonical, place, read_word(form.dtype, data, place));
+        }
+    }
+    canonical == data
+}
+
 /// A tensor seen as planes of rows and columns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planes {

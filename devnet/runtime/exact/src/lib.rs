@@ -4,7 +4,7 @@
 //! and `tests/vectors/arbiter` hold both to the same bytes.
 //!
 //! - numbers: `float` (E1), `grid` (E2, E3, E4), `transcendental` (E5), `philox` (E7)
-//! - the question: `types`, `decode`, `geometry` (tiles), `node` (the op set's rules), `json` (the graph's leaves)
+//! - the question: `types`, `decode`, `encode`, `geometry` (tiles), `node` (the op set's rules), `json` (the graph's leaves)
 //! - the answer: `compute`, by family `tiles`, `elements`, `reductions`; `operands` (what they need)
 //! - `opening`: operands proved under agreed roots
 //! - `weights`: what it costs
@@ -17,6 +17,7 @@ extern crate alloc;
 pub mod compute;
 pub mod decode;
 mod elements;
+mod encode;
 mod float;
 pub mod geometry;
 pub mod grid;
@@ -24,7 +25,7 @@ pub mod json;
 pub mod node;
 pub mod opening;
 pub mod operands;
-mod philox;
+pub mod philox;
 pub mod reductions;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ mod transcendental;
 pub mod types;
 pub mod weights;
 
-pub use compute::{compute, required};
+pub use compute::{compute, is_made_of_elements, required};
 pub use decode::decode;
 pub use opening::{arbitrate, Hasher};
 pub use types::*;

@@ -2,7 +2,7 @@
 
 use crate::{
     grid::MAX_MATMUL_BITS,
-    types::{Dtype, Error, Form, Op, OutputKind, Statement},
+    types::{Dtype, Error, Form, InputKind, Node, Op, OutputKind, Statement},
 };
 use alloc::{vec, vec::Vec};
 
@@ -31,6 +31,18 @@ pub fn check(statement: &Statement) -> Result<(), Error> {
         Some((dtype, shape)) if dtype == output.dtype && is_shape(&shape, &output.shape) => Ok(()),
         _ => Err(Error::BadNode),
     }
+}
+
+/// `Error::BadNode` unless a valid graph may hold this input node.
+pub fn check_input(node: &Node) -> Result<InputKind, Error> {
+    let Op::Input { kind, name } = &node.op else { return Err(Error::BadNode) };
+    let fits = match kind {
+        InputKind::State => node.output.dtype != Dtype::U32,
+        InputKind::Batch => node.output.dtype != Dtype::U32 && !node.output.shape.is_empty(),
+        InputKind::Seed => node.output == Form { dtype: Dtype::U32, shape: vec![2] },
+        InputKind::Step => node.output == Form { dtype: Dtype::I64, shape: vec![] },
+    };
+    (fits && node.inputs.is_empty() && node.output.is_legal() && is_name(name)).then_some(*kind).ok_or(Error::BadNode)
 }
 
 impl Form {

@@ -44,10 +44,14 @@ pub fn root_of_proof(hash: Hasher, leaf: Hash, index: u64, count: u64, siblings:
 
 /// The tensor root over the root of the tiles' tree.
 pub fn tensor_root(hash: Hasher, form: &Form, inner: &Hash) -> Hash {
+    array_root(hash, form.dtype.encode()[0], &form.shape, inner)
+}
+
+/// The tensor root of any array, also of a dtype that graphs do not have, by the dtype's code.
+pub fn array_root(hash: Hasher, dtype: u8, shape: &[u32], inner: &Hash) -> Hash {
     let mut bytes = Vec::from(*b"tensor/v1");
-    bytes.extend(form.dtype.encode());
-    bytes.push(form.shape.len() as u8);
-    for &size in &form.shape {
+    bytes.extend([dtype, shape.len() as u8]);
+    for &size in shape {
         bytes.extend(u64::from(size).to_le_bytes());
     }
     bytes.extend(inner);

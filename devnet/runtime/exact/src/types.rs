@@ -5,7 +5,7 @@
 //! of lower places, on which both sides of a dispute agree.
 
 use alloc::{string::String, vec::Vec};
-use codec::{Decode, DecodeWithMemTracking, Encode};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
 /// Most bytes of an opening, statement and proofs included (= 65,536); also of a statement or of operands alone.
@@ -132,7 +132,7 @@ pub enum Op {
 }
 
 /// What an output of a graph is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
 pub enum OutputKind {
     #[codec(index = 0)]
@@ -146,7 +146,7 @@ pub enum OutputKind {
 }
 
 /// What an input of a graph is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
 pub enum InputKind {
     #[codec(index = 0)]
@@ -171,7 +171,7 @@ pub struct Node {
 }
 
 /// What a partial of a reduction holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Quantity {
     /// Largest magnitude (amax: value) of the set; for matmul of 32 rows of the left operand.
     #[codec(index = 0)]
@@ -185,7 +185,7 @@ pub enum Quantity {
 }
 
 /// A node in the tree of partials of a reduction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Partial {
     /// What it holds.
     pub quantity: Quantity,
@@ -198,7 +198,7 @@ pub struct Partial {
 }
 
 /// Where in a node's computation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Place {
     /// A 32×32 tile of the output: its padded bytes.
     #[codec(index = 0)]
@@ -220,7 +220,7 @@ pub enum Place {
 }
 
 /// What the arbiter is asked: the value of a place of a node.
-#[derive(Clone, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Statement {
     /// The node as the committed graph has it.
     pub node: Node,
@@ -247,7 +247,7 @@ pub enum Source {
 }
 
 /// Bytes with where they come from.
-#[derive(Clone, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Operand {
     /// Where they come from.
     pub source: Source,
@@ -268,7 +268,7 @@ pub struct Requirement {
 pub type Hash = [u8; 32];
 
 /// What both sides accept and the chain has stored.
-#[derive(Clone, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Agreed {
     /// Root of the task's graph.
     pub graph_root: Hash,
@@ -283,7 +283,7 @@ pub struct Agreed {
 }
 
 /// An operand with its proof.
-#[derive(Clone, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Opened {
     /// Where it comes from.
     pub source: Source,
@@ -294,7 +294,7 @@ pub struct Opened {
 }
 
 /// What either side hands over to have a place computed: at most `MAX_OPENING_BYTES` in all.
-#[derive(Clone, PartialEq, Eq, Debug, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Opening {
     /// What is asked.
     pub statement: Statement,
@@ -307,7 +307,7 @@ pub struct Opening {
 }
 
 /// Why a unit ends at a node: its execution cannot go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Ending {
     /// A NaN or an infinity where rule E8 allows none.
     #[codec(index = 0)]
@@ -329,7 +329,7 @@ pub enum Outcome {
 }
 
 /// A refusal: the question was badly put. None settles a dispute by itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Error {
     /// More bytes than may be opened: narrow the dispute further.
     #[codec(index = 0)]

@@ -25,6 +25,9 @@ struct Preset {
     reveal_blocks: u32,
     watch_blocks: u32,
     unbonding_blocks: u32,
+    clock_blocks: u32,
+    accuse_blocks: u32,
+    level_bond: Balance,
 }
 
 /// `dev` and `test` allow one miner two thirds of the slots, so that two miners of different speed get slots in proportion;
@@ -41,6 +44,9 @@ const PRESETS: [Preset; 3] = [
         reveal_blocks: 10,
         watch_blocks: 5,
         unbonding_blocks: 600,
+        clock_blocks: 60,
+        accuse_blocks: 20,
+        level_bond: UNIT,
     },
     Preset {
         name: "local",
@@ -53,6 +59,9 @@ const PRESETS: [Preset; 3] = [
         reveal_blocks: 30,
         watch_blocks: 30,
         unbonding_blocks: 2_400,
+        clock_blocks: 200,
+        accuse_blocks: 60,
+        level_bond: 5 * UNIT,
     },
     Preset {
         name: "test",
@@ -65,6 +74,9 @@ const PRESETS: [Preset; 3] = [
         reveal_blocks: 6,
         watch_blocks: 3,
         unbonding_blocks: 60,
+        clock_blocks: 40,
+        accuse_blocks: 10,
+        level_bond: UNIT / 10,
     },
 ];
 
@@ -89,6 +101,11 @@ fn preset_json(preset: &Preset) -> Value {
             "commitBlocks": preset.commit_blocks,
             "revealBlocks": preset.reveal_blocks,
             "watchBlocks": preset.watch_blocks,
+        },
+        "disputes": {
+            "clockBlocks": preset.clock_blocks,
+            "accuseBlocks": preset.accuse_blocks,
+            "levelBond": preset.level_bond,
         },
         "blockRights": {
             "slotDuration": preset.slot_milliseconds,
@@ -125,6 +142,7 @@ pub fn check(json: &[u8]) -> Result<(), String> {
     check_stakes(&genesis.stakes)?;
     check_market(&genesis.tasks)?;
     check_verification(&genesis.verification)?;
+    check_disputes(&genesis.disputes)?;
     check_economics(&genesis)
 }
 
@@ -155,6 +173,14 @@ fn check_verification(config: &pallet_verification::GenesisConfig<crate::Runtime
         windows.iter().all(|blocks| *blocks > 0),
         "verification.commitBlocks, revealBlocks and watchBlocks must be positive",
     )
+}
+
+fn check_disputes(config: &pallet_disputes::GenesisConfig<crate::Runtime>) -> Result<(), String> {
+    ensure(
+        config.clock_blocks > 0 && config.accuse_blocks > 0,
+        "disputes.clockBlocks and accuseBlocks must be positive",
+    )?;
+    ensure(config.level_bond > 0, "disputes.levelBond must be positive: else a challenge costs nothing")
 }
 
 /// Proof of Sampling's condition p·(1−r^v)·(R+S) > C, for the reference unit at the floor price and the least bond.

@@ -133,6 +133,8 @@ mod runtime {
     pub type Beacon = pallet_beacon;
     #[runtime::pallet_index(14)]
     pub type BlockRights = pallet_block_rights;
+    #[runtime::pallet_index(15)]
+    pub type Disputes = pallet_disputes;
 }
 
 parameter_types! {
@@ -249,10 +251,24 @@ impl pallet_tasks::Config for Runtime {
 
 impl pallet_verification::Config for Runtime {
     type Beacon = Beacon;
+    type Disputes = Disputes;
     type MaxDrawsPerBlock = ConstU32<32>;
     type MaxTimersPerBlock = ConstU32<32>;
     type WeightInfo = pallet_verification::weights::StatedWeight<Runtime>;
 }
+
+impl pallet_disputes::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type MaxClocksPerBlock = ConstU32<32>;
+    type MaxMootPerBlock = ConstU32<32>;
+    type WeightInfo = pallet_disputes::weights::StatedWeight<Runtime>;
+}
+
+/// The largest `settle` takes less than a quarter of a block.
+const _: () = assert!(
+    pallet_disputes::weights::MAX_SETTLE_REF_TIME + 5 * WEIGHT_REF_TIME_PER_MILLIS < 125 * WEIGHT_REF_TIME_PER_MILLIS
+);
 
 impl pallet_beacon::Config for Runtime {
     type CurrentSlot = pallet_block_rights::CurrentSlot<Runtime>;

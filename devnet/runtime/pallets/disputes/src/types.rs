@@ -53,6 +53,8 @@ pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
 pub type TileBytes = BoundedVec<u8, ConstU32<MAX_TILE_BYTES>>;
 /// Claim hashes of a place's operands that are claims, in the order of `aipow_exact::required`.
 pub type Claimed = BoundedVec<H256, ConstU32<MAX_CLAIMS>>;
+/// Claims with their places.
+pub type Accepted = BoundedVec<(Place, H256), ConstU32<MAX_CLAIMS>>;
 /// What a history's leaves are, all of them.
 pub type StepLeaves = BoundedVec<StepLeaf, ConstU32<{ pallet_tasks::MAX_STEPS }>>;
 /// An opening for the arbiter, SCALE-encoded as `aipow_exact::Opening`.
@@ -383,6 +385,9 @@ pub struct OpenedNode {
     pub input_forms: FormsBytes,
     /// Tensor roots of its inputs.
     pub input_roots: BoundedVec<H256, ConstU32<MAX_INPUTS>>,
+    /// Claims that the challenger passed over at the output tile or element (the roots of maxima, at most 2): they stand
+    /// for the rest of the game.
+    pub accepted: Accepted,
 }
 
 /// How a game ended.

@@ -1,7 +1,8 @@
 //! # Stakes
 //!
 //! Money that answers for behaviour. An account bonds separately as solver and as verifier; a bond is a hold on its own
-//! balance. Unbonding takes `unbonding_blocks`, and money under way is still slashed. Slashed money is burned.
+//! balance. Unbonding takes `unbonding_blocks`, and money under way is still slashed. Slashed money is burned,
+//! but for the share that a dispute's winner gets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -26,12 +27,13 @@ pub mod pallet {
     use frame_support::{
         pallet_prelude::*,
         traits::{
-            fungible::{BalancedHold, MutateHold},
+            fungible::{Balanced, BalancedHold, Credit, MutateHold},
             tokens::Precision,
+            Imbalance,
         },
     };
     use frame_system::pallet_prelude::*;
-    use sp_runtime::SaturatedConversion;
+    use sp_runtime::{Permill, SaturatedConversion};
 
     /// Most unbondings that one account may have under way in one role.
     pub const MAX_UNBONDINGS: u32 = 8;
@@ -48,7 +50,8 @@ pub mod pallet {
     pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
         /// The money that is bonded, with holds.
         type Currency: MutateHold<Self::AccountId, Balance = Balance, Reason = Self::RuntimeHoldReason>
-            + BalancedHold<Self::AccountId>;
+            + BalancedHold<Self::AccountId>
+            + Balanced<Self::AccountId>;
         /// The runtime's reasons for holds.
         type RuntimeHoldReason: From<HoldReason>;
         /// Who may not withdraw yet.
@@ -137,7 +140,7 @@ pub mod pallet {
             /// The URL; empty when it was taken back.
             endpoint: Endpoint,
         },
-        /// Money of a bond was burned for misbehaviour.
+        /// Money of a bond was taken for misbehaviour, and burned but for a winner's share.
         Slashed {
             /// The account that lost it.
             account: T::AccountId,
@@ -346,6 +349,35 @@ pub mod pallet {
         }
 
         fn slash(role: Role, who: &T::AccountId, amount: Balance, reason: SlashReason) -> Balance {
+            Self::take(role, who, amount, reason).peek() // dropping a credit burns it
+        }
+
+        fn slash_for(
+            role: Role,
+            who: &T::AccountId,
+            amount: Balance,
+            reason: SlashReason,
+            finder: &T::AccountId,
+            share: Permill,
+        ) -> Balance {
+            let credit = Self::take(role, who, amount, reason);
+            let taken = credit.peek();
+            let (reward, rest) = credit.split(share.mul_floor(taken));
+            drop(rest);
+            // What the finder's account cannot receive is burned too.
+            _ = T::Currency::resolve(finder, reward);
+            taken
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Takes up to `amount` off a bond, active part first.
+        fn take(
+            role: Role,
+            who: &T::AccountId,
+            amount: Balance,
+            reason: SlashReason,
+        ) -> Credit<T::AccountId, T::Currency> {
             let active = Bonds::<T>::get(role, who);
             let mut left = amount;
             let from_active = active.min(left);
@@ -359,15 +391,13 @@ pub mod pallet {
             chunks.retain(|(amount, _)| *amount > 0);
             let wanted = amount.saturating_sub(left);
             if wanted == 0 {
-                return 0;
+                return Credit::<T::AccountId, T::Currency>::zero();
             }
-            let (credit, missing) = T::Currency::slash(&HoldReason::Bond.into(), who, wanted);
-            drop(credit); // dropping a credit burns it
-            let taken = wanted.saturating_sub(missing);
+            let (credit, _) = T::Currency::slash(&HoldReason::Bond.into(), who, wanted);
             Self::set_bond(role, who, active, active.saturating_sub(from_active));
             Self::set_unbonding(role, who, chunks);
-            Self::deposit_event(Event::Slashed { account: who.clone(), role, amount: taken, reason });
-            taken
+            Self::deposit_event(Event::Slashed { account: who.clone(), role, amount: credit.peek(), reason });
+            credit
         }
     }
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
+use sp_runtime::Permill;
 
 /// Amount of money in plancks; 1 UNIT = 10^12 plancks.
 pub type Balance = u128;
@@ -24,7 +25,7 @@ pub enum Role {
 /// Why a bond was slashed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum SlashReason {
-    /// Two verifiers agreed on a result that is not the solver's (interim rule, until disputes exist).
+    /// A solver lost a dispute: what it committed to is wrong.
     WrongResult,
     /// A challenged solver did not open the drawn segments in time.
     NoSolverReveal,
@@ -36,6 +37,8 @@ pub enum SlashReason {
     BeaconNoShow,
     /// What was revealed is not what was committed.
     CommitMismatch,
+    /// A verifier attested a result that lost a dispute, or did not win one for its own against the solver's.
+    WrongAttestation,
 }
 
 /// Parameters of the stakes pallet, set at genesis.
@@ -85,6 +88,16 @@ pub trait StakeProvider<AccountId> {
     /// Takes up to `amount` from the bond of `who` (the active part first, then unbonding money) and burns it.
     /// Gives what was really taken; `Balance::MAX` takes everything.
     fn slash(role: Role, who: &AccountId, amount: Balance, reason: SlashReason) -> Balance;
+
+    /// As `slash`, but `share` of what was taken goes to `finder` and only the rest is burned.
+    fn slash_for(
+        role: Role,
+        who: &AccountId,
+        amount: Balance,
+        reason: SlashReason,
+        finder: &AccountId,
+        share: Permill,
+    ) -> Balance;
 }
 
 /// Says which accounts still owe something that their bond answers for, so that it cannot be withdrawn before.

@@ -234,6 +234,9 @@ pub mod pallet {
         WrongMacs,
         /// The unit is not in the state that this step needs.
         WrongState,
+        /// Segments of more than 2^10 steps, or a graph, a state or a data set without or with more than 2^16 parts: no
+        /// dispute about the task could be played.
+        NotDisputable,
     }
 
     #[pallet::genesis_config]
@@ -395,6 +398,10 @@ pub mod pallet {
             let units = spec.units();
             ensure!((1..=MAX_UNITS).contains(&units), Error::<T>::BadShape);
             ensure!(spec.segments_per_unit >= T::Policy::segments().max(1), Error::<T>::BadWork);
+            let counts = [spec.node_count, spec.state_count, spec.data.arrays];
+            let is_disputable =
+                spec.steps_per_segment <= MAX_STEPS && counts.iter().all(|count| (1..=MAX_LEAVES).contains(count));
+            ensure!(is_disputable, Error::<T>::NotDisputable);
             let macs = spec.macs_per_unit().filter(|macs| *macs > 0).ok_or(Error::<T>::BadWork)?;
             let deadline = spec.deadline_blocks;
             ensure!((1..=T::MaxDeadline::get()).contains(&deadline), Error::<T>::BadDeadline);
@@ -410,7 +417,9 @@ pub mod pallet {
         fn is_ready_parent(state: &UnitState<T::AccountId>, solver: &T::AccountId) -> bool {
             match state {
                 UnitState::Final(..) => true,
-                UnitState::Submitted(parent, _) | UnitState::Challengeable(parent, _) => parent.solver == *solver,
+                UnitState::Submitted(parent, _)
+                | UnitState::Challengeable(parent, _)
+                | UnitState::Disputed(parent, _) => parent.solver == *solver,
                 UnitState::Open | UnitState::Assigned(_) | UnitState::Closed => false,
             }
         }
@@ -470,18 +479,34 @@ pub mod pallet {
             match Units::<T>::get(task, spec.index(shard, parent)).state {
                 UnitState::Submitted(_, submission)
                 | UnitState::Challengeable(_, submission)
+                | UnitState::Disputed(_, submission)
                 | UnitState::Final(_, submission) => Some(submission.end_state_root),
                 UnitState::Open | UnitState::Assigned(_) | UnitState::Closed => None,
             }
         }
 
-        /// A unit passed verification: `Submitted` becomes `Challengeable`.
+        /// A unit passed verification or its disputes: `Submitted` or `Disputed` becomes `Challengeable`.
         pub fn accept_unit(task: TaskId, unit: UnitIndex) -> DispatchResult {
             Units::<T>::try_mutate(task, unit, |entry| {
-                let UnitState::Submitted(assignment, submission) = entry.state.clone() else {
+                let (UnitState::Submitted(assignment, submission) | UnitState::Disputed(assignment, submission)) =
+                    entry.state.clone()
+                else {
                     return Err(Error::<T>::WrongState.into());
                 };
                 entry.state = UnitState::Challengeable(assignment, submission);
+                Ok(())
+            })
+        }
+
+        /// A submission is disputed: `Submitted` or `Challengeable` becomes `Disputed`.
+        pub fn dispute_unit(task: TaskId, unit: UnitIndex) -> DispatchResult {
+            Units::<T>::try_mutate(task, unit, |entry| {
+                let (UnitState::Submitted(assignment, submission) | UnitState::Challengeable(assignment, submission)) =
+                    entry.state.clone()
+                else {
+                    return Err(Error::<T>::WrongState.into());
+                };
+                entry.state = UnitState::Disputed(assignment, submission);
                 Ok(())
             })
         }
@@ -601,9 +626,9 @@ pub mod pallet {
             let Unit { attempt, state } = Units::<T>::get(task, unit);
             match state {
                 UnitState::Assigned(assignment) => Self::unload(&assignment.solver, false),
-                UnitState::Submitted(assignment, _) | UnitState::Challengeable(assignment, _) => {
-                    Self::unload(&assignment.solver, true)
-                }
+                UnitState::Submitted(assignment, _)
+                | UnitState::Challengeable(assignment, _)
+                | UnitState::Disputed(assignment, _) => Self::unload(&assignment.solver, true),
                 UnitState::Open | UnitState::Final(..) | UnitState::Closed => {}
             }
             let attempt = attempt.saturating_add(1);

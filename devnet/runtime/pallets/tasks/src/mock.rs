@@ -1,7 +1,7 @@
 //! A runtime with System, Balances, Stakes and Tasks.
 
 use crate as pallet_tasks;
-use crate::{Balance, BlockNumber, ChallengePolicy, CreditSink, TaskSpec};
+use crate::{Balance, BlockNumber, ChallengePolicy, CreditSink, DataRule, TaskSpec};
 use frame_support::{
     derive_impl, parameter_types,
     traits::{ConstU32, Hooks},
@@ -97,6 +97,9 @@ pub fn spec() -> TaskSpec {
         price: 1_000,
         deadline_blocks: 10,
         endpoint: b"http://127.0.0.1:8000".to_vec().try_into().expect("short enough"),
+        node_count: 4,
+        state_count: 2,
+        data: DataRule { root: H256::repeat_byte(4), arrays: 1, windows: false },
     }
 }
 

@@ -22,8 +22,23 @@ pub const MAX_UNITS: u32 = 1 << 16;
 pub const MAX_CHAIN: u16 = 1 << 6;
 /// Most verifiers of a unit.
 pub const MAX_VERIFIERS: u32 = 8;
+/// Most steps of a segment, so that a dispute can lay its whole history open in one transaction: 2^10 (= 1,024).
+pub const MAX_STEPS: u32 = 1 << 10;
+/// Most nodes of a graph, tensors of a state and arrays of a data set: 2^16 (= 65,536).
+pub const MAX_LEAVES: u32 = 1 << 16;
 /// Longest endpoint URL, bytes.
 pub const MAX_ENDPOINT: u32 = 128;
+
+/// What batches are made of, so that the chain can make an element of one itself.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct DataRule {
+    /// Root of the data set's arrays, committed to like a state.
+    pub root: H256,
+    /// Number of its arrays.
+    pub arrays: u32,
+    /// Whether batches are windows of its one array `tokens`; else they are rows of all arrays.
+    pub windows: bool,
+}
 
 /// What a submitter asks for: `shards` independent chains of `rounds` units each.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
@@ -50,6 +65,12 @@ pub struct TaskSpec {
     pub deadline_blocks: BlockNumber,
     /// URL of the submitter's blob server.
     pub endpoint: BoundedVec<u8, ConstU32<MAX_ENDPOINT>>,
+    /// Nodes of the graph, the leaves of its root.
+    pub node_count: u32,
+    /// Tensors of a state, the leaves of its root.
+    pub state_count: u32,
+    /// What batches are made of.
+    pub data: DataRule,
 }
 
 impl TaskSpec {
@@ -149,6 +170,8 @@ pub enum UnitState<AccountId> {
     Final(Assignment<AccountId>, Submission),
     /// Refunded: its task was closed before it was final.
     Closed,
+    /// Under dispute: somebody says that the submission is wrong.
+    Disputed(Assignment<AccountId>, Submission),
 }
 
 /// A unit of work. Absent in storage = attempt 0, `Open`.

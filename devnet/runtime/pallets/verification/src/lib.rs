@@ -4,7 +4,8 @@
 //! re-executed and by whom; verifiers commit to what they got, then they and the solver reveal, and the chain compares.
 //! All equal: the unit becomes final after its watch window and its parent.
 //!
-//! **Interim rule until disputes exist**: two verifiers that agree with each other outweigh the solver.
+//! Any difference: the unit is disputed, and pallet Disputes finds out who is wrong. No number of verifiers outweighs the
+//! solver.
 //!
 //! Every state has a deadline on a bounded agenda or a place in the bounded queue of draws, and a unit is drawn at most
 //! `MAX_DRAWS` times, so that no unit stays undecided.
@@ -60,6 +61,8 @@ pub mod pallet {
     pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> + pallet_tasks::Config {
         /// The beacon's clock.
         type Beacon: BeaconInfo<Self::AccountId>;
+        /// Who takes over units on which verifiers and solver do not agree.
+        type Disputes: Disputes<Self::AccountId>;
         /// Most units drawn in one block; the rest follows in the next.
         #[pallet::constant]
         type MaxDrawsPerBlock: Get<u32>;
@@ -94,7 +97,7 @@ pub mod pallet {
         ValueQuery,
     >;
 
-    /// Number of unsettled duties of a verifier.
+    /// Number of a verifier's obligations: unsettled duties, and attested units that are neither final nor listed again.
     #[pallet::storage]
     pub type OpenDuties<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
@@ -198,7 +201,7 @@ pub mod pallet {
             /// The verifiers, who share in the price.
             verifiers: Verifiers<T::AccountId>,
         },
-        /// Agreeing verifiers got something else than the solver committed to.
+        /// Some verifiers got something else than the solver committed to; the unit is disputed.
         Mismatched {
             /// The task.
             task: TaskId,
@@ -206,8 +209,10 @@ pub mod pallet {
             unit: UnitIndex,
             /// The solver.
             solver: T::AccountId,
-            /// The first drawn segment in which they differ.
+            /// The first drawn segment on which one of them differs.
             segment: u16,
+            /// The verifiers who differ, each with the first segment on which it does.
+            accusers: BoundedVec<(T::AccountId, u16), ConstU32<MAX_VERIFIERS>>,
         },
         /// A challenged unit was not decided, or lacks verifiers, and is drawn again.
         Redrawn {
@@ -540,7 +545,7 @@ pub mod pallet {
             let draw = UnitDraw { seed, task, unit, attempt };
             if draws == 0 && !draw.is_challenged(params.challenge_ppm) {
                 Self::deposit_event(Event::NotChallenged { task, unit });
-                Self::start_watch(task, unit, Verifiers::new());
+                Self::start_watch(task, unit, Verifiers::new(), Segments::new(), false);
                 return 0;
             }
             let draws = draws.saturating_add(1);
@@ -551,9 +556,7 @@ pub mod pallet {
             let total = pallet_tasks::Tasks::<T>::get(task).map_or(0, |entry| entry.spec.segments_per_unit);
             let segments = Segments::truncate_from(draw.segments(params.segments, total));
             let verifiers = Verifiers::truncate_from(drawn);
-            for verifier in &verifiers {
-                OpenDuties::<T>::mutate(verifier, |count| count.saturating_inc());
-            }
+            verifiers.iter().for_each(Self::oblige);
             let deadline = TasksPallet::<T>::now().saturating_add(params.commit_blocks);
             let waiting = verifiers.iter().map(|who| (who.clone(), VerifierState::Waiting)).collect::<Vec<_>>();
             let duty = Duty {
@@ -639,17 +642,18 @@ pub mod pallet {
 
         /// Compares what was revealed and acts on it. Gives how many units were listed again.
         fn settle(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) -> u32 {
-            let mut results = Vec::new();
+            let (mut results, mut revealed) = (Vec::new(), Vec::new());
             for (who, state) in &duty.verifiers {
                 match state {
                     VerifierState::Revealed(outcome, _) => {
-                        results.push((*outcome, Attestations::<T>::get((task, unit), who)))
+                        results.push((*outcome, Attestations::<T>::get((task, unit), who)));
+                        revealed.push(who.clone());
                     }
                     VerifierState::Committed(_) => Self::slash_verifier(who),
                     VerifierState::Waiting => {} // slashed at the end of the commit phase
                 }
             }
-            let verdict = compute_verdict(&duty.segments, duty.solver_reveal.as_ref(), duty.verifiers.len(), &results);
+            let verdict = compute_verdict(duty.solver_reveal.as_ref(), duty.verifiers.len(), &results);
             Self::remove_duty(task, unit);
             let Some((solver, _)) = Self::submission_of(task, unit) else {
                 return 0;
@@ -659,12 +663,13 @@ pub mod pallet {
                     let drawn = duty.verifiers.into_iter().map(|(who, _)| who).collect::<Vec<_>>();
                     let verifiers = Verifiers::truncate_from(drawn);
                     Self::deposit_event(Event::Matched { task, unit, verifiers: verifiers.clone() });
-                    Self::start_watch(task, unit, verifiers);
+                    Self::start_watch(task, unit, verifiers, duty.segments, false);
                     0
                 }
-                Verdict::Mismatch(segment) => {
-                    Self::deposit_event(Event::Mismatched { task, unit, solver: solver.clone(), segment });
-                    Self::refuse(task, unit, solver, Balance::MAX, SlashReason::WrongResult)
+                Verdict::Mismatch => {
+                    let attested = revealed.into_iter().zip(results).collect();
+                    Self::open_dispute(task, unit, solver, duty, attested);
+                    0
                 }
                 // The whole bond, else who is caught would rather be silent.
                 Verdict::NoSolverReveal => Self::refuse(task, unit, solver, Balance::MAX, SlashReason::NoSolverReveal),
@@ -689,7 +694,8 @@ pub mod pallet {
             let touched = TasksPallet::<T>::relist(task, unit, reason);
             for index in &touched {
                 Self::remove_duty(task, *index);
-                Watches::<T>::remove(task, *index);
+                Self::remove_watch(task, *index);
+                T::Disputes::on_relisted(task, *index);
             }
             touched.len() as u32
         }
@@ -698,29 +704,115 @@ pub mod pallet {
             let Some(duty) = Duties::<T>::take(task, unit) else { return };
             for (who, _) in &duty.verifiers {
                 Attestations::<T>::remove((task, unit), who);
-                OpenDuties::<T>::mutate_exists(who, |count| {
-                    *count = count.take().and_then(|count| count.checked_sub(1)).filter(|count| *count > 0);
-                });
+                Self::discharge(who);
             }
         }
 
-        fn start_watch(task: TaskId, unit: UnitIndex, matched: Verifiers<T::AccountId>) {
+        fn remove_watch(task: TaskId, unit: UnitIndex) -> Option<Watch<T::AccountId>> {
+            let watch = Watches::<T>::take(task, unit)?;
+            watch.matched.iter().for_each(Self::discharge);
+            Some(watch)
+        }
+
+        /// Keeps a verifier's bond from leaving until it is discharged.
+        fn oblige(who: &T::AccountId) {
+            OpenDuties::<T>::mutate(who, |count| count.saturating_inc());
+        }
+
+        /// Takes one obligation off a verifier.
+        pub fn discharge(who: &T::AccountId) {
+            OpenDuties::<T>::mutate_exists(who, |count| {
+                *count = count.take().and_then(|count| count.checked_sub(1)).filter(|count| *count > 0);
+            });
+        }
+
+        fn start_watch(
+            task: TaskId,
+            unit: UnitIndex,
+            matched: Verifiers<T::AccountId>,
+            segments: Segments,
+            second: bool,
+        ) {
             if TasksPallet::<T>::accept_unit(task, unit).is_err() {
-                frame_support::defensive!("only a submitted unit is verified");
+                frame_support::defensive!("only a submitted or disputed unit is accepted");
                 return;
             }
+            matched.iter().for_each(Self::oblige);
             let until = TasksPallet::<T>::now().saturating_add(Params::<T>::get().watch_blocks);
-            Watches::<T>::insert(task, unit, Watch { until, matched });
+            Watches::<T>::insert(task, unit, Watch { until, matched, segments, second });
             Self::schedule(Timer::Watch(task, unit), until);
+        }
+
+        /// Hands a unit whose verifiers do not all agree with its solver over to the disputes; those who executed it
+        /// stay obliged.
+        fn open_dispute(
+            task: TaskId,
+            unit: UnitIndex,
+            solver: T::AccountId,
+            duty: DutyOf<T>,
+            attested: Vec<(T::AccountId, (Outcome, SegmentResults))>,
+        ) {
+            if TasksPallet::<T>::dispute_unit(task, unit).is_err() {
+                frame_support::defensive!("a unit under verification is submitted");
+                return;
+            }
+            let solved = duty.solver_reveal.unwrap_or_default();
+            let executed = attested.into_iter().filter(|(_, (outcome, _))| *outcome == Outcome::Executed);
+            let list: Vec<_> = executed.map(|(who, (_, found))| (who, compute_agreement(&found, &solved))).collect();
+            let attesters = AttesterList::truncate_from(list);
+            attesters.iter().for_each(|(who, _)| Self::oblige(who));
+            let differs =
+                |(who, mask): &(T::AccountId, u16)| Some((who.clone(), first_difference(*mask, &duty.segments)?));
+            let accusers = BoundedVec::truncate_from(attesters.iter().filter_map(differs).collect::<Vec<_>>());
+            let segment = accusers.iter().map(|(_, segment)| *segment).min().unwrap_or(0);
+            Self::deposit_event(Event::Mismatched { task, unit, solver, segment, accusers });
+            T::Disputes::on_mismatch(task, unit, duty.attempt, duty.segments, attesters);
+        }
+
+        /// Takes a unit out of its open watch window because somebody disputes it; nothing if the window is not open.
+        /// The verifiers who matched stay obliged.
+        pub fn interrupt_watch(task: TaskId, unit: UnitIndex) -> Option<Watch<T::AccountId>> {
+            let watch = Watches::<T>::get(task, unit).filter(|watch| TasksPallet::<T>::now() <= watch.until)?;
+            TasksPallet::<T>::dispute_unit(task, unit).ok()?;
+            Watches::<T>::remove(task, unit);
+            Some(watch)
+        }
+
+        /// A disputed unit was not found wrong. Its second watch window begins, or it waits for its parent only if that is
+        /// over. `matched`: the verifiers whose attestation is the solver's; they are obliged already.
+        pub fn acquit(
+            task: TaskId,
+            unit: UnitIndex,
+            matched: Verifiers<T::AccountId>,
+            segments: Segments,
+            again: bool,
+        ) {
+            matched.iter().for_each(Self::discharge);
+            Self::start_watch(task, unit, matched, segments, true);
+            if !again {
+                let until = TasksPallet::<T>::now().saturating_sub(1);
+                Watches::<T>::mutate(task, unit, |watch| watch.iter_mut().for_each(|watch| watch.until = until));
+                Self::schedule(Timer::Watch(task, unit), until);
+            }
+        }
+
+        /// A disputed unit was found wrong: its solver loses its whole bond, `share` of it to `finder`.
+        /// Gives how many units were listed again.
+        pub fn convict(task: TaskId, unit: UnitIndex, finder: &T::AccountId, share: Permill) -> u32 {
+            let UnitState::Disputed(assignment, _) = pallet_tasks::Units::<T>::get(task, unit).state else { return 0 };
+            let (solver, reason) = (assignment.solver, SlashReason::WrongResult);
+            StakesOf::<T>::slash_for(Role::Solver, &solver, Balance::MAX, reason, finder, share);
+            Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
+            Self::relist(task, unit, RelistReason::Refused)
         }
 
         /// Makes a unit final whose window has ended and whose parent is final, and wakes its child.
         fn on_watch_end(now: BlockNumber, task: TaskId, unit: UnitIndex) {
-            let Some(watch) = Watches::<T>::get(task, unit).filter(|watch| watch.until < now) else { return };
-            if !TasksPallet::<T>::is_next_final(task, unit) {
+            let is_over = Watches::<T>::get(task, unit).is_some_and(|watch| watch.until < now);
+            if !is_over || !TasksPallet::<T>::is_next_final(task, unit) {
                 return; // its parent wakes it
             }
-            Watches::<T>::remove(task, unit);
+            let Some(watch) = Self::remove_watch(task, unit) else { return };
             if TasksPallet::<T>::finalise_unit(task, unit, &watch.matched).is_err() {
                 frame_support::defensive!("a watched unit is challengeable");
             }
@@ -750,7 +842,7 @@ pub mod pallet {
     }
 
     impl<T: Config> Obligations<T::AccountId> for Pallet<T> {
-        /// A verifier is obliged while duties of it are not settled.
+        /// A verifier is obliged while duties of it are not settled, or units that it attested can still be disputed.
         fn is_obliged(role: Role, who: &T::AccountId) -> bool {
             role == Role::Verifier && OpenDuties::<T>::contains_key(who)
         }

@@ -9,7 +9,7 @@ use frame_support::{
 };
 use pallet_beacon::{BeaconInfo, OnRotation};
 use pallet_stakes::{Balance, BlockNumber, Role};
-use pallet_tasks::{CreditSink, EpochIndex, TaskId, TaskSpec, UnitIndex};
+use pallet_tasks::{CreditSink, DataRule, EpochIndex, TaskId, TaskSpec, UnitIndex};
 use sp_core::H256;
 use sp_runtime::{traits::IdentityLookup, AccountId32, BuildStorage, Permill};
 
@@ -51,6 +51,8 @@ impl pallet_stakes::Config for Test {
 parameter_types! {
     /// Credits given so far, oldest first.
     pub static Credited: Vec<(AccountId, u64)> = vec![];
+    /// Open disputes: task, unit, attempt, drawn segments, verifiers with where they agree with the solver.
+    pub static Disputed: Vec<(TaskId, UnitIndex, u16, crate::Segments, crate::AttesterList<AccountId>)> = vec![];
     /// The beacon's epoch and whether its commits are open.
     pub static Clock: (EpochIndex, bool) = (0, true);
 }
@@ -87,8 +89,30 @@ impl pallet_tasks::Config for Test {
     type WeightInfo = ();
 }
 
+/// Takes over mismatched units: remembers what was handed over until it is listed again.
+pub struct MockDisputes;
+impl crate::Disputes<AccountId> for MockDisputes {
+    fn on_mismatch(
+        task: TaskId,
+        unit: UnitIndex,
+        attempt: u16,
+        segments: crate::Segments,
+        attesters: crate::AttesterList<AccountId>,
+    ) {
+        Disputed::mutate(|list| list.push((task, unit, attempt, segments, attesters)));
+    }
+    fn on_relisted(task: TaskId, unit: UnitIndex) {
+        Disputed::mutate(|list| {
+            for (_, _, _, _, attesters) in list.extract_if(.., |case| (case.0, case.1) == (task, unit)) {
+                attesters.iter().for_each(|(who, _)| Verification::discharge(who));
+            }
+        });
+    }
+}
+
 impl pallet_verification::Config for Test {
     type Beacon = MockBeacon;
+    type Disputes = MockDisputes;
     type MaxDrawsPerBlock = ConstU32<2>;
     type MaxTimersPerBlock = ConstU32<2>;
     type WeightInfo = crate::weights::StatedWeight<Test>;
@@ -141,6 +165,9 @@ pub fn spec() -> TaskSpec {
         price: 1_000,
         deadline_blocks: 50,
         endpoint: b"http://127.0.0.1:8000".to_vec().try_into().expect("short enough"),
+        node_count: 4,
+        state_count: 2,
+        data: DataRule { root: H256::repeat_byte(4), arrays: 1, windows: false },
     }
 }
 
@@ -187,6 +214,7 @@ pub fn test_ext(config: RuntimeGenesisConfig) -> sp_io::TestExternalities {
         System::set_block_number(1);
         Clock::set((0, true));
         Credited::set(vec![]);
+        Disputed::set(vec![]);
         for who in [solver(), rival()] {
             Stakes::bond(RuntimeOrigin::signed(who), Role::Solver, BOND).expect("enough money");
         }

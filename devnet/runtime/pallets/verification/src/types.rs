@@ -15,7 +15,7 @@ pub const MAX_SEGMENTS: u32 = 16;
 pub const MAX_PROOF: u32 = 16;
 /// Most draws of a unit before it is listed again: 2^4 (= 16).
 pub const MAX_DRAWS: u8 = 1 << 4;
-/// Verifiers who must agree against a solver (interim rule).
+/// Verifiers who must say that a solver does not serve its data.
 pub const QUORUM: usize = 2;
 
 /// What the runtime knows of one executed segment: end state root and witness.
@@ -28,6 +28,18 @@ pub type Segments = BoundedVec<u16, ConstU32<MAX_SEGMENTS>>;
 pub type Openings = BoundedVec<Opening, ConstU32<MAX_SEGMENTS>>;
 /// Accounts of a unit's verifiers.
 pub type Verifiers<AccountId> = BoundedVec<AccountId, ConstU32<MAX_VERIFIERS>>;
+
+/// Verifiers who executed the drawn segments, each with where it agrees with the solver: bit i for the i-th segment.
+pub type AttesterList<AccountId> = BoundedVec<(AccountId, u16), ConstU32<MAX_VERIFIERS>>;
+
+/// Who takes over the units on which verifiers and solver do not agree.
+pub trait Disputes<AccountId> {
+    /// A unit has become disputed: `attesters` executed `segments`, and not all of them agree with the solver.
+    fn on_mismatch(task: TaskId, unit: UnitIndex, attempt: u16, segments: Segments, attesters: AttesterList<AccountId>);
+
+    /// A unit was listed again: disputes about it are moot.
+    fn on_relisted(task: TaskId, unit: UnitIndex);
+}
 
 /// How a verifier's re-execution ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
@@ -160,6 +172,10 @@ pub struct Watch<AccountId> {
     pub until: BlockNumber,
     /// Verifiers who matched and share in the price.
     pub matched: Verifiers<AccountId>,
+    /// The segments that they attested.
+    pub segments: Segments,
+    /// Whether the unit was disputed before: disputes of this window start no further one.
+    pub second: bool,
 }
 
 /// A deadline of verification.
@@ -219,8 +235,8 @@ impl VerificationParams {
 pub enum Verdict {
     /// All verifiers executed and agree with the solver.
     Match,
-    /// The solver is wrong: the segment in which the agreeing verifiers first differ.
-    Mismatch(u16),
+    /// A verifier got something else than the solver: a dispute must say who is wrong.
+    Mismatch,
     /// The solver did not open the drawn segments.
     NoSolverReveal,
     /// The solver did not serve its data.
@@ -231,7 +247,6 @@ pub enum Verdict {
 
 /// Decides over a duty. `results` holds each verifier's outcome and results, in the duty's order, for those who revealed.
 pub fn compute_verdict(
-    segments: &[u16],
     solver: Option<&SegmentResults>,
     verifiers: usize,
     results: &[(Outcome, SegmentResults)],
@@ -242,15 +257,22 @@ pub fn compute_verdict(
     if executed.len() == verifiers && executed.iter().all(|found| *found == solver) {
         return Verdict::Match;
     }
-    // Interim rule until disputes exist: QUORUM verifiers that agree with each other outweigh the solver.
-    for found in executed.iter().filter(|found| **found != solver) {
-        if executed.iter().filter(|other| *other == found).count() >= QUORUM {
-            let differs = found.iter().zip(solver.iter()).position(|(a, b)| a != b).unwrap_or(0);
-            return Verdict::Mismatch(segments.get(differs).copied().unwrap_or(0));
-        }
+    if executed.iter().any(|found| *found != solver) {
+        return Verdict::Mismatch;
     }
     if results.iter().filter(|(outcome, _)| *outcome == Outcome::Unavailable).count() >= QUORUM {
         return Verdict::Unavailable;
     }
     Verdict::NotDecided
+}
+
+/// Where two parties agree: bit i for the i-th drawn segment.
+pub fn compute_agreement(found: &SegmentResults, solver: &SegmentResults) -> u16 {
+    let pairs = found.iter().zip(solver.iter()).enumerate();
+    pairs.filter(|(_, (a, b))| a == b).fold(0, |mask, (place, _)| mask | 1 << place)
+}
+
+/// The first drawn segment on which a party with this agreement differs from the solver.
+pub fn first_difference(agreement: u16, segments: &[u16]) -> Option<u16> {
+    segments.get(agreement.trailing_ones() as usize).copied()
 }
