@@ -62,8 +62,8 @@ class Cheat:
         return position == steps // 2
 
     def find_flipped(self, graph: Graph, position: int, steps: int) -> int | None:
-        """The node whose value has a flipped bit in that step: the graph's last product, deep in the backward pass, where
-        no activation hides it."""
+        """The node whose value has a flipped bit in that step: the graph's last product, deep in the backward pass,
+        where no activation hides it."""
         if self.kind is not CheatKind.OP or not self.is_bent(position, steps):
             return None
         products = [index for index, node in enumerate(graph.nodes) if node.op == "matmul"]

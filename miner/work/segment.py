@@ -276,8 +276,9 @@ def replay_segment(
     start_state: State,
     committed: CommittedSegment,
     on_step: ProgressCallback | None = None,
+    cheat: Cheat = HONEST,
 ) -> ReplayReport:
-    """Re-executes a committed segment from a start state; raises what the executor raises.
+    """Re-executes a committed segment from a start state; raises what the executor raises. `cheat`: a lying verifier's.
 
     Without the right bytes nothing is executed. With them but another committed start, the execution runs from the
     state that *had* to be the start, so that the claim is what an honest solver would have committed to.
@@ -291,7 +292,7 @@ def replay_segment(
         return ReplayReport(False, False, False, None, time.monotonic() - started, "start state has another root")
     previous = compute_previous_record(committed.unit_seed, list(committed.records), committed.index, expected)
     job = SegmentJob(committed.unit_seed, committed.index, committed.steps, previous)
-    result = run_segment(executor, batches, start_state, job, on_step=on_step, start_root=expected)
+    result = run_segment(executor, batches, start_state, job, Pace(cheat=cheat), on_step, expected)
     own = result.compute_record(committed.solver)
     different = [f for f in SegmentRecord.__dataclass_fields__ if getattr(own, f) != getattr(record, f)]
     state_committed = "start_state_root" not in different

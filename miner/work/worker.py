@@ -18,7 +18,10 @@ from consensus.commit.hashing import AccountId, Hash32
 from consensus.commit.records import SegmentRecord, compute_salted_witness
 from consensus.protocol.attestation import SegmentClaim
 
+from miner.disputes.chain import GameCall
+from miner.disputes.player import PlayRequest
 from miner.store.address import encode_transcript
+from miner.work.cheat import HONEST, Cheat
 from miner.work.commitment import compute_spool_prefix
 from miner.work.errors import WorkerCrashedError, WorkerFailedError
 from miner.work.segment import CommittedSegment, Pace, ReplayReport
@@ -187,12 +190,13 @@ class Worker:
         committed: CommittedSegment,
         start_state: bytes,
         on_progress: ProgressHandler | None = None,
+        cheat: Cheat = HONEST,
     ) -> ReplayReport:
         """Re-executes a committed segment from safetensors bytes; raises as `run_unit`."""
         header = {
             "type": "replay", "key": inputs.spec.spec_hash.hex(), "solver": committed.solver.hex(),
             "unit_seed": committed.unit_seed.hex(), "steps": committed.steps, "index": committed.index,
-            "unit_start_root": committed.unit_start_root.hex(),
+            "unit_start_root": committed.unit_start_root.hex(), "cheat": str(cheat),
         }  # fmt: skip
         report: ReplayReport | None = None
         async with self._lock:
@@ -207,6 +211,24 @@ class Worker:
         if report is None:
             raise WorkerFailedError("FrameError", "the worker ended a replay without a report")
         return report
+
+    async def play(self, inputs: TaskInputs, request: PlayRequest) -> GameCall | None:
+        """The next move of a dispute, None when there is none; raises as `run_unit`."""
+        start = request.start_state
+        is_file = isinstance(start, Path)
+        header = {
+            **request.describe(), "type": "play", "key": inputs.spec.spec_hash.hex(),
+            "start_file": str(start) if is_file else None,
+        }  # fmt: skip
+        blobs = request.raw.blobs() if isinstance(start, Path) else (*request.raw.blobs(), start)
+        call: GameCall | None = None
+        async with self._lock:
+            await self._load(inputs)
+            async with self._converse(Frame(header, blobs)) as answers:
+                async for frame in answers:
+                    if frame.header["type"] == "move":
+                        call = GameCall(frame.header["function"], bytes.fromhex(frame.header["arguments"]))
+        return call
 
     async def close(self) -> None:
         """Kills the process and waits for it; harmless when repeated."""
@@ -320,10 +342,16 @@ class WorkerPool:
         committed: CommittedSegment,
         start_state: bytes,
         on_progress: ProgressHandler | None = None,
+        cheat: Cheat = HONEST,
     ) -> ReplayReport:
         """`Worker.replay` on a free worker."""
         async with self.acquire() as worker:
-            return await worker.replay(inputs, committed, start_state, on_progress)
+            return await worker.replay(inputs, committed, start_state, on_progress, cheat)
+
+    async def play(self, inputs: TaskInputs, request: PlayRequest) -> GameCall | None:
+        """`Worker.play` on a free worker."""
+        async with self.acquire() as worker:
+            return await worker.play(inputs, request)
 
     async def close(self) -> None:
         """Kills all processes."""

@@ -1,8 +1,8 @@
 """The worker process: `python -m miner.work.worker_main`. Frames come on stdin, answers go to stdout (see wire.py).
 
 It ends by itself when its daemon does (stdin closes). Requests: `load` (an executor and a data set under a key), `run`
-(segments of a unit, each committed to while the next one runs: commitment.py), `replay` (one committed segment).
-Answers: `progress`, `segment`, `report`, then `done`; or `failed`.
+(segments of a unit, each committed to while the next one runs: commitment.py), `replay` (one committed segment), `play`
+(the next move of a dispute). Answers: `progress`, `segment`, `report`, `move`, then `done`; or `failed`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from consensus.commit.hashing import AccountId, Hash32
+from consensus.commit.tensor import Array
 
+from miner.disputes.chain import RAW_PARTS, RawGame
+from miner.disputes.player import Players
 from miner.store.address import decode_transcript
 from miner.store.tensor_file import decode_tensors
 from miner.work.cheat import parse_cheat
@@ -53,6 +56,7 @@ class WorkerProcess:
         self._sending = threading.Lock()
         self._queue: queue.Queue[Frame] = queue.Queue(maxsize=4)
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._players = Players()
         threading.Thread(target=self._read_requests, args=(requests,), daemon=True).start()
 
     def serve(self) -> None:
@@ -79,6 +83,7 @@ class WorkerProcess:
             "load": self._on_load,
             "run": self._on_run,
             "replay": self._on_replay,
+            "play": self._on_play,
         }
         handler = handlers.get(str(frame.header.get("type")))
         if handler is None:
@@ -131,14 +136,25 @@ class WorkerProcess:
             tuple(decode_transcript(frame.blobs[1])), header["index"],
             Hash32(bytes.fromhex(header["unit_start_root"])),
         )  # fmt: skip
-        progress = self._make_progress(committed.index)
-        report = replay_segment(executor, dataset, decode_tensors(frame.blobs[0]), committed, progress)
+        progress, cheat = self._make_progress(committed.index), parse_cheat(header["cheat"])
+        report = replay_segment(executor, dataset, decode_tensors(frame.blobs[0]), committed, progress, cheat)
         claim = report.claim
         self._send({
             "type": "report", "bytes_match": report.bytes_match, "state_committed": report.state_committed,
             "end_matches": report.end_matches, "seconds": report.seconds, "detail": report.detail,
             "claim": None if claim is None else [claim.end_state_root.hex(), claim.witness.hex()],
         })  # fmt: skip
+
+    def _on_play(self, frame: Frame) -> None:
+        executor, dataset = self._get_loaded(frame.header["key"])
+        game, start = RawGame(*frame.blobs[:RAW_PARTS]), frame.blobs[RAW_PARTS:]
+
+        def load_start() -> dict[str, Array]:
+            return decode_tensors(start[0] if start else Path(frame.header["start_file"]).read_bytes())
+
+        call = self._players.play(frame.header, game, load_start, executor, dataset)
+        if call is not None:
+            self._send({"type": "move", "function": call.function, "arguments": call.arguments.hex()})
 
     def _get_loaded(self, key: str) -> Loaded:
         if key not in self._loaded:
