@@ -8,7 +8,7 @@ import numpy as np
 
 from consensus.arbiter.codec import MAX_OPENING_BYTES
 from consensus.arbiter.compute import check_node, is_by_element, required
-from consensus.arbiter.errors import ArbiterError
+from consensus.arbiter.errors import ArbiterError, BadForm
 from consensus.arbiter.geometry import elements_of, locate, tile_region
 from consensus.arbiter.opening import Agreed, arbitrate, compute_claim_hash, encode_opening
 from consensus.arbiter.operands import read_array, write_tile
@@ -18,7 +18,7 @@ from consensus.commit.merkle import compute_leaf_hash
 from consensus.commit.tensor import Array, TensorForm, compute_tensor_root, compute_tensor_root_of_hashes
 from consensus.dispute.batches import array_of, find_element, read_element
 from consensus.dispute.checks import encode_leaf, verify
-from consensus.dispute.errors import BadChoice, BadClaims, BadNode, BadProof, BadTile, Refused, TooLarge, WrongPlace
+from consensus.dispute.errors import BadChoice, BadClaims, BadProof, BadTile, Refused, TooLarge, WrongPlace
 from consensus.dispute.moves import OpenNode, PostClaims, PostTile, ProveLink, Settle, SettleData
 from consensus.dispute.view import (
     PROVED,
@@ -51,8 +51,8 @@ def open_node(view: GameView, stage: NodeStage, move: OpenNode) -> Next:
     """The node of the graph at the picked leaf of the trace. Seed and step number the chain computes at once."""
     node = move.node
     verify(view.unit.graph_root, node.to_bytes(), stage.index, view.unit.node_count, move.siblings)
-    if not len(node.inputs) == len(move.input_forms) == len(move.input_inner_roots):
-        raise BadNode(f"the node reads {len(node.inputs)} inputs, opened are {len(move.input_forms)}")
+    if len(move.input_forms) != len(move.input_inner_roots):
+        raise Refused(BadForm(f"{len(move.input_inner_roots)} inner roots for {len(move.input_forms)} forms"))
     pairs = zip(move.input_forms, move.input_inner_roots, strict=True)
     input_roots = tuple(compute_tensor_root_of_hashes(form, [inner]) for form, inner in pairs)
     claim = NodeClaim(stage.index, node, move.inner_root, input_roots, move.input_forms)
@@ -187,9 +187,9 @@ def settle_data(view: GameView, stage: DataStage, move: SettleData) -> Next:
     """The chain makes the batch's element of the data set."""
     node, rule, form = node_of(view), view.unit.data, move.form
     name = name_of(node.node)
+    source = find_element(view.unit.seed, view.step_number, name, node.form, stage.element, form, windows=rule.windows)
     root = compute_tensor_root_of_hashes(form, [move.inner_root])
     verify(rule.root, encode_leaf(array_of(name, rule.windows), root), move.index, rule.arrays, move.siblings)
-    source = find_element(view.unit.seed, view.step_number, name, node.form, stage.element, form, windows=rule.windows)
     if len(move.data) != form.tile_bytes:
         raise BadTile(f"a tile of {form.dtype} has {form.tile_bytes} bytes, not {len(move.data)}")
     verify(move.inner_root, move.data, locate(form, source)[0], form.tile_count, move.tile_siblings)

@@ -219,7 +219,7 @@ def _choose(view: GameView, move: Choose) -> Next:
             return _enter_tree(view, Level.STATE, view.unit.state_count, step_of(view).after.state)
         case (NodePick(), Way.DESCEND):
             return _enter_tree(view, Level.TILES, node_of(view).form.tile_count, node_of(view).inner_root)
-        case (NodePick(), Way.INPUT) if move.number < len(node_of(view).input_roots):
+        case (NodePick(), Way.INPUT) if move.number < len(node_of(view).node.inputs):
             return replace(view, stage=LinkStage(move.number))
         case (NodePick(), Way.ENDS) if not node_of(view).is_batch:
             return replace(view, stage=EndsStage())

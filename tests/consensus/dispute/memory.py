@@ -36,7 +36,7 @@ SOLVER = AccountId(bytes(range(32)))
 SEED = blake2_256(b"unit seed of the dispute tests")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A task's graph and data with the size of its segments."""
 
@@ -196,14 +196,15 @@ def make_transcript(task: Task, runs: Sequence[Run], seed: Hash32 = SEED) -> Tra
     root = compute_state_commitment(task.start).root
     unit = Unit(
         Hash32(task.graph.root()), len(task.graph.nodes), count, rule, task.steps, len(runs), seed, root,
-        compute_transcript_root(records), SOLVER,
+        compute_transcript_root(records), SOLVER, records[-1].end_state_root,
     )  # fmt: skip
     return Transcript(unit, records, executions)
 
 
 def commit_to(transcript: Transcript, records: list[SegmentRecord]) -> Transcript:
     """The unit with other records than those of its executions."""
-    unit = replace(transcript.unit, transcript_root=compute_transcript_root(records))
+    root, end = compute_transcript_root(records), records[-1].end_state_root
+    unit = replace(transcript.unit, transcript_root=root, end=end)
     return Transcript(unit, records, transcript.executions)
 
 
