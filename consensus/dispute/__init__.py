@@ -18,4 +18,5 @@ no clock, no storage, no network.
     challenger  `challenge`: the next move of who doubts it; `open_segment`
     proofs      what both make of an execution
     errors      why a move is refused
+    bounds      most moves of a game, most bytes of a move
 """
