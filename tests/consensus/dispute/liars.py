@@ -65,7 +65,8 @@ class BitLiar(MemoryExecution):
 
     def outcome(self, step: int) -> StepOutcome:
         right = super().outcome(step)
-        return replace(right, loss=right.loss * 2) if step == self.where[0] else right
+        wrong = float(np.nextafter(np.float32(right.loss), np.float32(0.5)))
+        return replace(right, loss=wrong) if step == self.where[0] else right
 
 
 class PlaceLiar(BitLiar):

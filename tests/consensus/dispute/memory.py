@@ -48,14 +48,12 @@ class Task:
 
     def batch(self, seed: bytes, step: int) -> dict[str, Array]:
         """The batch of a step of the unit, by the data rule."""
-        specs = self.graph.signature().batch
-        size = next(iter(specs.values())).shape[0]
+        specs, key = self.graph.signature().batch, derive_key(seed, "data order/v1")
         if not self.data.windows:
-            rows = len(next(iter(self.data.arrays.values())))
-            drawn = below(derive_key(seed, "data order/v1"), 0, step, size, rows)
-            return {name: self.data.arrays[name][drawn] for name in specs}
-        tokens, length = self.data.arrays["tokens"], specs["inputs"].shape[1]
-        drawn = below(derive_key(seed, "data order/v1"), 0, step, size, len(tokens) - length)
+            arrays = {name: self.data.arrays[name] for name in specs}
+            return {n: a[below(key, 0, step, specs[n].shape[0], len(a))] for n, a in arrays.items()}
+        tokens, (size, length) = self.data.arrays["tokens"], specs["inputs"].shape
+        drawn = below(key, 0, step, size, len(tokens) - length)
         window = tokens[drawn[:, None] + np.arange(length + 1)].astype(np.int64)
         return {"inputs": window[:, :-1].copy(), "targets": window[:, 1:].copy()}
 
@@ -79,6 +77,8 @@ class MemoryExecution:
         self._start = task.start if start is None else start
         self.done: list[Step] = []
         self.states: list[State] = [self._start]
+        self._entries: dict[int, Sequence[StateEntry]] = {}
+        self._traces: dict[int, list[Hash32]] = {}
         for number in range(task.steps):
             self._run(number)
             if self.done[-1].ended:
@@ -138,12 +138,16 @@ class MemoryExecution:
         return self._history
 
     def state(self, step: int) -> Sequence[StateEntry]:
-        return compute_state_commitment(self.states[step]).entries
+        if step not in self._entries:
+            self._entries[step] = compute_state_commitment(self.states[step]).entries
+        return self._entries[step]
 
     def trace(self, step: int) -> Sequence[Hash32]:
-        nodes = range(len(self.done[step].values))
-        forms = [compute_form(self.value(step, node)) for node in nodes]
-        return [compute_tensor_root_of_hashes(forms[node], self.tiles(step, node)) for node in nodes]
+        if step not in self._traces:
+            nodes = range(len(self.done[step].values))
+            forms = [compute_form(self.value(step, node)) for node in nodes]
+            self._traces[step] = [compute_tensor_root_of_hashes(forms[i], self.tiles(step, i)) for i in nodes]
+        return self._traces[step]
 
     def value(self, step: int, node: int) -> Array:
         return self.done[step].values[node]

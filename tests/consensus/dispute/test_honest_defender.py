@@ -13,7 +13,7 @@ from tests.consensus.dispute.games import play_game
 from tests.consensus.dispute.memory import MemoryExecution, Task, make_transcript
 from tests.consensus.dispute.tasks import language, vector
 
-GAMES = 300
+GAMES = 250
 """Of each task."""
 NOT_REACHED = {"OutputRefute"}
 """Needs a gradient norm of +0, which no honest step of these tasks has: see `test_referee`."""
