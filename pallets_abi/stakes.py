@@ -145,10 +145,12 @@ class SlashReason(StrEnum):
 
     COMMIT_MISMATCH = "CommitMismatch"
 
+    WRONG_ATTESTATION = "WrongAttestation"
+
 
 @dataclass(frozen=True)
 class SlashedEvent(Event):
-    """Money of a bond was burned for misbehaviour."""
+    """Money of a bond was taken for misbehaviour, and burned but for a winner's share."""
 
     PALLET: ClassVar[str] = "Stakes"
     NAME: ClassVar[str] = "Slashed"

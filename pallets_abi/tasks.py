@@ -15,6 +15,15 @@ from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
 
 
 @dataclass(frozen=True)
+class DataRule:
+    """pallet_tasks::types::DataRule."""
+
+    root: Hash
+    arrays: int
+    windows: bool
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """pallet_tasks::types::TaskSpec."""
 
@@ -29,6 +38,9 @@ class TaskSpec:
     price: int
     deadline_blocks: int
     endpoint: bytes
+    node_count: int
+    state_count: int
+    data: DataRule
 
 
 @dataclass(frozen=True)
@@ -246,6 +258,7 @@ class UnitState(Variant):
         "Challengeable": (Assignment, Submission,),
         "Final": (Assignment, Submission,),
         "Closed": (),
+        "Disputed": (Assignment, Submission,),
     }
 
 
@@ -335,6 +348,11 @@ class TasksError(StrEnum):
 
     WRONG_STATE = "WrongState"
     """The unit is not in the state that this step needs."""
+
+    NOT_DISPUTABLE = "NotDisputable"
+    """Segments of more than 2^10 steps, or a graph, a state or a data set without or with more than 2^16 parts: no
+    dispute about the task could be played.
+    """
 
 
 PARAMS: StorageItem[TasksParams] = StorageItem("Tasks", "Params", (), TasksParams, False)

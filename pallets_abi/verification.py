@@ -214,7 +214,7 @@ class MatchedEvent(Event):
 
 @dataclass(frozen=True)
 class MismatchedEvent(Event):
-    """Agreeing verifiers got something else than the solver committed to."""
+    """Some verifiers got something else than the solver committed to; the unit is disputed."""
 
     PALLET: ClassVar[str] = "Verification"
     NAME: ClassVar[str] = "Mismatched"
@@ -226,7 +226,9 @@ class MismatchedEvent(Event):
     solver: AccountId
     """The solver."""
     segment: int
-    """The first drawn segment in which they differ."""
+    """The first drawn segment on which one of them differs."""
+    accusers: list[tuple[AccountId, int]]
+    """The verifiers who differ, each with the first segment on which it does."""
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,8 @@ class Watch:
 
     until: int
     matched: list[AccountId]
+    segments: list[int]
+    second: bool
 
 
 @dataclass(frozen=True)
@@ -400,7 +404,7 @@ ATTESTATIONS: StorageItem[list[tuple[Hash, Hash]]] = StorageItem("Verification",
 """What the verifiers of a unit revealed, until the unit is settled."""
 
 OPEN_DUTIES: StorageItem[int] = StorageItem("Verification", "OpenDuties", (AccountId,), int, False)
-"""Number of unsettled duties of a verifier."""
+"""Number of a verifier's obligations: unsettled duties, and attested units that are neither final nor listed again."""
 
 WATCHES: StorageItem[Watch | None] = StorageItem("Verification", "Watches", (int, int,), Watch, True)
 """Units in their watch window, or waiting for their parent after it."""
