@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 
 FLAGS = (
     "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-sanitize=all", "-w",
-    "-fPIC", "-pthread",
+    "-fPIC", "-pthread", "--param=max-completely-peel-times=8",
 )  # fmt: skip
-"""Exactness needs ``-ffp-contract=off``, and nothing of ``-ffast-math``; the two math flags only allow vectors."""
+"""Exactness needs ``-ffp-contract=off``, and nothing of ``-ffast-math``; the two math flags only allow vectors.
+Unrolled 16 times, a loop that stores every second element takes gcc 14 s instead of 0.05 (the default is 16)."""
 CANDIDATES = ("cc", "gcc", "clang")
 """Compilers looked for on the PATH, before the ``ziglang`` wheel."""
 TIME_LIMIT = 600.0
