@@ -223,6 +223,16 @@ class ChainClient:
 
         return await self._run(read)
 
+    async def query_raw(self, pallet: str, item: str, params: Sequence[Any] = (), at: str | None = None) -> bytes | None:
+        """A storage value's own bytes; None if absent."""
+
+        def read(substrate: SubstrateInterface) -> bytes | None:
+            key = substrate.create_storage_key(pallet, item, list(params)).to_hex()
+            found = substrate.rpc_request("state_getStorage", [key, at] if at else [key])["result"]
+            return None if found is None else bytes.fromhex(found[2:])
+
+        return await self._run(read)
+
     async def query_map(
         self, pallet: str, item: str, params: Sequence[Any] = (), at: str | None = None
     ) -> list[tuple[Any, Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from scipy.stats import chisquare
 
 MIN_P_VALUE = 0.01
 MIN_EPOCHS = 4
+MAX_TRANSACTIONS = 40  # of a dispute
+MAX_TRANSACTION_BYTES = 2**16 + 2**10  # an opening of 64 KiB, and what a call and a signature add
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,21 @@ class EpochWork:
 
     epoch: int
     weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class GameOutcome:
+    """How a dispute ended, from its events. `winner` and `loser` are SS58, empty when it is moot."""
+
+    number: int
+    verdict: str
+    winner: str
+    loser: str
+    transactions: int
+    largest: int
+    """Bytes of the largest transaction."""
+    blocks: int
+    """From the opening to the end."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,43 @@ def check_cheater(caught: int, slashed: int, bond_left: int, slots_after: int, e
         "schedules_after": epochs_after,
     }  # fmt: skip
     return Finding("cheater", held, text, figures)
+
+
+def check_game(game: GameOutcome | None, liar: str, is_by_chain: bool) -> Finding:
+    """A dispute ended against the liar, within the bounds of the issue: at most `MAX_TRANSACTIONS` of at most
+    `MAX_TRANSACTION_BYTES`; `is_by_chain`: the chain must have computed the verdict itself, no clock."""
+    if game is None:
+        return Finding("game", False, "no dispute about the lie has ended", {})
+    held = game.loser == liar and game.transactions <= MAX_TRANSACTIONS and game.largest <= MAX_TRANSACTION_BYTES
+    held = held and (game.verdict != "Clock" or not is_by_chain)
+    text = (
+        f"game {game.number} ({game.verdict}): {game.winner[:8]}… won against {game.loser[:8]}… in "
+        f"{game.transactions} transactions, the largest of {game.largest:,} bytes, within {game.blocks} blocks"
+    )
+    return Finding("game", held, text, asdict(game))
+
+
+def check_slashes(
+    slashed: Mapping[str, int], reasons: Collection[str], liar: str, wanted: str, bond_left: int
+) -> Finding:
+    """The liar was slashed for `wanted` (its `reasons`), down to `bond_left` plancks, and nobody else was slashed."""
+    others = {account: amount for account, amount in slashed.items() if amount and account != liar}
+    amount = slashed.get(liar, 0)
+    held = amount > 0 and wanted in reasons and not others
+    text = (
+        f"liar slashed {amount / 10**12:,.0f} UNIT ({', '.join(sorted(reasons)) or 'for nothing'}), "
+        f"{bond_left / 10**12:,.0f} UNIT still bonded; {len(others)} honest accounts slashed"
+    )
+    figures: dict[str, object] = {"slashed": amount, "reasons": sorted(reasons), "bond": bond_left, "others": others}
+    return Finding("slashes", held, text, figures)
+
+
+def check_unit(is_refused: bool, is_final: bool, is_liars: bool) -> Finding:
+    """The disputed unit: a liar's is refused (and made anew by others), an honest solver's goes on to Final."""
+    held = is_refused if is_liars else is_final and not is_refused
+    owner = "the liar's unit" if is_liars else "the honest solver's unit"
+    fate = "was refused" if is_refused else "is final" if is_final else "is not decided"
+    return Finding("unit", held, f"{owner} {fate}", {"refused": is_refused, "final": is_final})
 
 
 def check_model(first_loss: float, last_loss: float, state_root: str, source: str) -> Finding:

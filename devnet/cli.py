@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,6 +22,15 @@ from miner.console import set_up_logging
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, invoke_without_command=True
 )
+
+class LieName(StrEnum):
+    """The lies that the demo tells (`devnet.lies`)."""
+
+    OP = "op"
+    DATA = "data"
+    VERIFIER = "verifier"
+    WITHHOLD = "withhold"
+
 
 DEFAULT_RPC_PORT = 9944
 """Substrate's usual RPC port."""
@@ -86,21 +97,46 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the devnet running after the summary, until Ctrl-C.")] = False,
     preset: Preset = "dev",
     folder: Annotated[Path | None, typer.Option(help="Folder for data and logs; a temporary one by default.")] = None,
-    seconds: Annotated[float, typer.Option(help="Longest duration before it judges what it has.")] = 210.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="Longest duration before it judges what it has; 210, of a lie 300.")
+    ] = None,
+    cheat: Annotated[
+        LieName | None, typer.Option(help="Tell the story of one lie, from the liar's process to the on-chain verdict.")
+    ] = None,
 ) -> None:
     """The main job: a network trains a model, earns its blocks with it, catches a cheater, and proves it.
 
     Starts an operator, three miners (one throttled, one cheating) and two validators as processes, posts a training
-    task, and judges from chain data. Exit code 0 only if everything held.
+    task, and judges from chain data. Exit code 0 only if all held.
+
+    With --cheat, a shorter story on preset test: a miner flips one bit in a matmul (op), trains on one wrong element
+    (data) or serves nobody its data (withhold), or a validator accuses an honest miner (verifier); the dispute is
+    played by the daemons and printed as a tree.
     """
+    if cheat is not None:
+        _demo_lie(cheat, json_summary, folder, seconds)
     from dataclasses import replace  # noqa: PLC0415 - the demo's imports (torch) cost seconds that a node need not pay
 
     from devnet.demo import DemoOptions, run_demo  # noqa: PLC0415
     from devnet.network import DEMO_PLAN  # noqa: PLC0415
 
-    options = DemoOptions(plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds, folder=folder, keep=keep)
+    options = DemoOptions(
+        plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds or 210.0, folder=folder, keep=keep
+    )
+    _end_with(lambda: run_demo(options, json_summary))
+
+
+def _demo_lie(cheat: LieName, json_summary: bool, folder: Path | None, seconds: float | None) -> NoReturn:
+    from devnet.lies import LieOptions, run_lie  # noqa: PLC0415 - as above
+
+    options = LieOptions(cheat.value, limit_seconds=seconds or 300.0, folder=folder)
+    _end_with(lambda: run_lie(options, json_summary))
+
+
+def _end_with(work: Callable[[], int]) -> NoReturn:
+    """Runs a story and ends with its exit code."""
     try:
-        code = run_demo(options, json_summary)
+        code = work()
     except (*USER_ERRORS, DevnetError) as error:
         fail(str(error))
     sys.stdout.flush()

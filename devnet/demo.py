@@ -194,7 +194,7 @@ def run_demo(options: DemoOptions, as_json: bool) -> int:
             console.print("interrupted; stopping all processes")
             return 130
         seconds = time.monotonic() - demo.state.started
-        _report(findings, seconds, folder, console, as_json)
+        report(findings, seconds, folder, console, as_json)
         if options.keep:
             _keep_running(demo, console)
     return 0 if all(finding.held for finding in findings) else 1
@@ -215,7 +215,8 @@ def _run_live(demo: Demo, console: Console) -> list[Finding]:
         return demo.run(lambda changed: live.update(make_table(changed)))
 
 
-def _report(findings: list[Finding], seconds: float, folder: Path, console: Console, as_json: bool) -> None:
+def report(findings: list[Finding], seconds: float, folder: Path, console: Console, as_json: bool) -> None:
+    """Prints the findings, as lines or as JSON on stdout."""
     if as_json:
         document = {
             "ok": all(finding.held for finding in findings), "seconds": round(seconds, 1), "folder": str(folder),

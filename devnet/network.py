@@ -18,12 +18,22 @@ LISTEN_SECONDS = 60.0  # libp2p's imports take seconds on a busy machine
 
 @dataclass(frozen=True)
 class MinerPlan:
-    """A miner of the devnet. `throttle` is the share of its speed that it uses, `cheat` the share of steps it skips."""
+    """A miner of the devnet. `throttle`: share of its speed that it uses; `cheat`: its lie (miner/work/cheat.py)."""
 
     name: str
     uri: str
     throttle: float = 1.0
-    cheat: float = 0.0
+    cheat: str = ""
+
+
+@dataclass(frozen=True)
+class ValidatorPlan:
+    """A validator of the devnet. `watch` is the share of units it re-executes unasked, `cheat` its lie."""
+
+    name: str
+    uri: str
+    watch: float = 0.0
+    cheat: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class NetworkPlan:
 
     preset: str
     miners: tuple[MinerPlan, ...]
-    validators: tuple[tuple[str, str], ...]
+    validators: tuple[ValidatorPlan, ...]
 
 
 DEMO_PLAN = NetworkPlan(
@@ -40,9 +50,9 @@ DEMO_PLAN = NetworkPlan(
     miners=(
         MinerPlan("fast miner", "//Bob"),
         MinerPlan("slow miner", "//Charlie", throttle=1 / 3),
-        MinerPlan("cheater", "//Dave", cheat=0.75),
+        MinerPlan("cheater", "//Dave", cheat="skip:0.75"),
     ),
-    validators=(("validator 1", "//Eve"), ("validator 2", "//Ferdie")),
+    validators=(ValidatorPlan("validator 1", "//Eve"), ValidatorPlan("validator 2", "//Ferdie")),
 )
 
 
@@ -100,10 +110,13 @@ class DemoNetwork:
         """Starts miners and validators; returns when every embedded node answers."""
         for miner in self.plan.miners:
             extra = ["--throttle", str(miner.throttle)] if miner.throttle < 1 else []
-            extra += ["--cheat", str(miner.cheat)] if miner.cheat else []
+            extra += ["--cheat", miner.cheat] if miner.cheat else []
             self.miners[miner.name] = self._start_role(miner.name, "miner.cli.miner", miner.uri, extra)
-        for name, uri in self.plan.validators:
-            self.validators[name] = self._start_role(name, "miner.cli.validator", uri, [])
+        for validator in self.plan.validators:
+            extra = ["--watch", str(validator.watch)] if validator.watch else []
+            extra += ["--cheat", validator.cheat] if validator.cheat else []
+            process = self._start_role(validator.name, "miner.cli.validator", validator.uri, extra)
+            self.validators[validator.name] = process
         for process in [*self.miners.values(), *self.validators.values()]:
             process.wait_healthy()
 

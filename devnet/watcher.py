@@ -14,8 +14,10 @@ from chain.primitives.block import Header
 from chain.primitives.digest import DigestItem
 from chain.primitives.scale import Reader
 from devnet.checks import BlockFact, EpochWork
+from miner.disputes.story import GameEvent
 
 SLOT_BYTES = 8
+DISPUTES = "Disputes"
 
 
 @dataclass
@@ -27,6 +29,26 @@ class MinerFacts:
     mismatches: int = 0
     slashed: int = 0
     slashed_in_epoch: int | None = None
+    reasons: set[str] = field(default_factory=set)
+    """Of its slashes."""
+
+
+@dataclass
+class GameFacts:
+    """What the chain says of one dispute, from its events."""
+
+    events: list[GameEvent] = field(default_factory=list)
+    sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Bytes of each move's transaction, by block and place in it; the opening is one."""
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Data of the first event of a name, None before it."""
+        return next((event.data for event in self.events if event.name == name), None)
+
+    @property
+    def blocks(self) -> int:
+        """From the opening to the last event."""
+        return self.events[-1].block - self.events[0].block
 
 
 @dataclass
@@ -39,6 +61,8 @@ class Watcher:
     credits: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     schedules: dict[int, dict[str, int]] = field(default_factory=dict)
     final_units: list[tuple[int, int, str]] = field(default_factory=list)
+    refused_units: list[tuple[int, int]] = field(default_factory=list)
+    games: dict[int, GameFacts] = field(default_factory=lambda: defaultdict(GameFacts))
     epoch: int = 0
     _substrate: SubstrateInterface | None = None
 
@@ -106,6 +130,8 @@ class Watcher:
         epoch = self.epoch  # the rotation in this block rules the slots after it
         for record in self.substrate.get_events(block_hash):
             event = record.value["event"]
+            if event["module_id"] == DISPUTES and "game" in event["attributes"]:
+                self._on_dispute(number, block_hash, event, record.value["extrinsic_idx"])
             handler = _HANDLERS.get((event["module_id"], event["event_id"]))
             if handler is not None:
                 handler(self, event["attributes"])
@@ -138,9 +164,20 @@ class Watcher:
     def _on_mismatch(self, event: dict[str, Any]) -> None:
         self.accounts[event["solver"]].mismatches += 1
 
+    def _on_refused(self, event: dict[str, Any]) -> None:
+        self.refused_units.append((event["task"], event["unit"]))
+
+    def _on_dispute(self, number: int, block_hash: str, event: dict[str, Any], extrinsic: int | None) -> None:
+        facts = self.games[event["attributes"]["game"]]
+        facts.events.append(GameEvent(number, event["event_id"], event["attributes"]))
+        if extrinsic is not None and (number, extrinsic) not in facts.sizes:
+            block = self.rpc("chain_getBlock", block_hash)
+            facts.sizes[number, extrinsic] = len(block["block"]["extrinsics"][extrinsic]) // 2 - 1
+
     def _on_slash(self, event: dict[str, Any]) -> None:
         facts = self.accounts[event["account"]]
         facts.slashed += event["amount"]
+        facts.reasons.add(event["reason"])
         if event["reason"] == "WrongResult" and facts.slashed_in_epoch is None:
             facts.slashed_in_epoch = self.epoch
 
@@ -150,6 +187,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[Watcher, dict[str, Any]], None]] = {
     ("BlockRights", "ScheduleWritten"): Watcher._on_schedule,
     ("Tasks", "UnitFinal"): Watcher._on_final,
     ("Verification", "Mismatched"): Watcher._on_mismatch,
+    ("Verification", "UnitRefused"): Watcher._on_refused,
     ("Stakes", "Slashed"): Watcher._on_slash,
 }
 

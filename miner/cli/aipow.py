@@ -8,14 +8,23 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
-from miner.cli import graph
-from miner.cli.common import PASSWORD_VARIABLE, default_base_path, describe, fail, open_wallet, run_app, run_async
+from miner.cli import dispute, graph
+from miner.cli.common import (
+    PASSWORD_VARIABLE,
+    default_base_path,
+    describe,
+    fail,
+    open_wallet,
+    read_chain,
+    run_app,
+    run_async,
+)
 from miner.console import format_amount, set_up_logging
 from miner.roles.context import PLANCKS, find_endpoint_of
 from miner.roles.link import ChainLink
@@ -35,14 +44,9 @@ account_app = typer.Typer(no_args_is_help=True, help="Make keys, look at account
 app.add_typer(task_app, name="task")
 app.add_typer(graph.app, name="graph")
 app.add_typer(account_app, name="account")
-
-READER_URI = "//Reader"
-"""Whoever only reads needs no key of his own; nothing is signed with this one."""
+app.add_typer(dispute.app, name="dispute")
 
 DEFAULT_NODE = "ws://127.0.0.1:9944"
-
-CONNECT_SECONDS = 5.0
-"""How long a reading command waits for its node."""
 
 POST_SLOTS = 60
 """How long a posting may take to get into a block: nobody sends it again for the user."""
@@ -161,6 +165,9 @@ async def _submit_task(
             price=chain_task.price,
             deadline_blocks=chain_task.deadline_blocks,
             endpoint=chain_task.endpoint.encode(),
+            node_count=chain_task.node_count,
+            state_count=chain_task.state_count,
+            data=tasks.DataRule(_hex(chain_task.data.root), chain_task.data.arrays, chain_task.data.windows),
         )  # fmt: skip
     )
     receipt = await link.submit(call, POST_SLOTS)
@@ -183,7 +190,7 @@ def list_tasks(node: Node = DEFAULT_NODE) -> None:
                 f"{task.escrowed / PLANCKS:.6f} UNIT in escrow, owner {task.owner}"
             )
 
-    _read(node, work)
+    read_chain(node, work)
 
 
 @task_app.command("show")
@@ -207,7 +214,7 @@ def show(number: int, node: Node = DEFAULT_NODE) -> None:
             phase = f" {duty.phase.value.lower()} phase" if duty else ""
             typer.echo(f"{key[0]:>6}  attempt {unit.attempt}  {unit.state.name}{phase}  {solver}")
 
-    _read(node, work)
+    read_chain(node, work)
 
 
 @task_app.command("download")
@@ -235,7 +242,7 @@ def download(
         output.write_bytes(data)
         typer.echo(f"unit {chosen}: {len(data)} bytes of state 0x{root.hex()} from {endpoint} in {output}")
 
-    _read(node, work)
+    read_chain(node, work)
 
 
 @account_app.command("new")
@@ -273,21 +280,7 @@ def show_account(
     async def work(link: ChainLink) -> None:
         typer.echo(f"balance {await link.free_balance() / PLANCKS:,.6f} UNIT")
 
-    _read(node, work, wallet)
-
-
-def _read(node: str, work: Any, wallet: Wallet | None = None) -> None:
-    """Runs a reading command on a link."""
-
-    async def run() -> None:
-        link = ChainLink(node, wallet or Wallet.from_uri(READER_URI))
-        try:
-            await link.connect(CONNECT_SECONDS)
-            await work(link)
-        finally:
-            await link.close()
-
-    run_async(run())
+    read_chain(node, work, wallet)
 
 
 async def _get_task(link: ChainLink, number: int) -> tasks.Task:

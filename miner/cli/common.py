@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,12 +21,21 @@ from chain.errors import ChainError
 from chain.identity import IdentityError
 from platformdirs import user_data_path
 
+from miner.roles.link import ChainLink
 from miner.store.errors import StoreError
 from miner.wallet import Wallet, WalletError, load_keystore
-from miner.work.errors import WorkError
+from miner.work.cheat import parse_cheat
+from miner.work.errors import JobError, WorkError
+from miner.work.segment import Pace
 
 PASSWORD_VARIABLE = "AIPOW_PASSWORD"  # noqa: S105 - the name of a variable, no password
 """Environment variable with the keystore's password, for services without a terminal."""
+
+READER_URI = "//Reader"
+"""Whoever only reads needs no key of his own; nothing is signed with this one."""
+
+CONNECT_SECONDS = 5.0
+"""How long a reading command waits for its node."""
 
 USER_ERRORS = (ChainError, ChainClientError, IdentityError, StoreError, WalletError, WorkError, OSError, TimeoutError)
 """Errors that end a command with one line instead of a traceback."""
@@ -62,6 +71,14 @@ def open_wallet(key: str | None, keystore: Path | None) -> Wallet:
         fail(describe(error))
 
 
+def make_pace(throttle: float, cheat: str) -> Pace:
+    """The pace of `--throttle` and `--cheat`; ends the command with wrong usage."""
+    try:
+        return Pace(throttle, parse_cheat(cheat))
+    except JobError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def default_base_path(name: str, wallet: Wallet) -> Path:
     """Data folder of a daemon when none is given: one for each account."""
     return user_data_path("aipow") / f"{name}-{wallet.address[:12]}"
@@ -80,6 +97,22 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
         fail("; ".join(describe(error) for error in expected.exceptions))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def read_chain(
+    node: str, work: Callable[[ChainLink], Coroutine[Any, Any, None]], wallet: Wallet | None = None
+) -> None:
+    """Runs a reading command on a link to a node."""
+
+    async def run() -> None:
+        link = ChainLink(node, wallet or Wallet.from_uri(READER_URI))
+        try:
+            await link.connect(CONNECT_SECONDS)
+            await work(link)
+        finally:
+            await link.close()
+
+    run_async(run())
 
 
 def run_app(app: typer.Typer) -> NoReturn:

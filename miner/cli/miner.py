@@ -9,11 +9,10 @@ import typer
 from pallets_abi.stakes import Role
 
 from miner.cli import bench, selftest
-from miner.cli.common import default_base_path, open_wallet, run_app, run_async
+from miner.cli.common import default_base_path, make_pace, open_wallet, run_app, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
 from miner.store.blobs import DEFAULT_LIMIT_BYTES
-from miner.work.segment import Pace
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -41,7 +40,9 @@ def run(
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics; 0 takes a free one.")] = 0,
     store_bytes: Annotated[int, typer.Option(min=2**20, help="Bound on the blob store, bytes.")] = DEFAULT_LIMIT_BYTES,
-    cheat: Annotated[float, typer.Option(hidden=True, help="Share of each segment's steps to skip (devnets).")] = 0.0,
+    cheat: Annotated[
+        str, typer.Option(hidden=True, help="Lie (devnets): skip:SHARE of each segment's steps, op, data, withhold.")
+    ] = "none",
     json: Annotated[bool, typer.Option(help="Log lines as JSON.")] = False,
     verbose: Annotated[bool, typer.Option(help="Log every call.")] = False,
 ) -> None:
@@ -56,14 +57,13 @@ def run(
     if context.invoked_subcommand is not None:
         _refuse_options(context, context.invoked_subcommand)
         return
-    if not 0 < throttle <= 1 or not 0 <= cheat <= 1:
-        raise typer.BadParameter("--throttle must be above 0 and at most 1, --cheat from 0 to 1")
+    pace = make_pace(throttle, cheat)
     set_up_logging(json, verbose)
     wallet = open_wallet(key, keystore)
     options = DaemonOptions(
         wallet=wallet, base_path=base_path or default_base_path("miner", wallet), node_url=node, chain=chain,
         bootnodes=tuple(bootnode or ()), rpc_port=rpc_port, p2p_port=p2p_port, blob_port=blob_port,
-        metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=Pace(throttle, cheat),
+        metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=pace,
     )  # fmt: skip
     run_async(Daemon(options, Role.SOLVER).run())
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pallets_abi.stakes import Role
 
-from miner.cli.common import default_base_path, open_wallet, run_app, run_async
+from miner.cli.common import default_base_path, make_pace, open_wallet, run_app, run_async
 from miner.console import set_up_logging
 from miner.roles.daemon import Daemon, DaemonOptions
 from miner.store.blobs import DEFAULT_LIMIT_BYTES
@@ -36,21 +36,31 @@ def run(
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics; 0 takes a free one.")] = 0,
     store_bytes: Annotated[int, typer.Option(min=2**20, help="Bound on the blob store, bytes.")] = DEFAULT_LIMIT_BYTES,
+    watch: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of others' units to re-execute unasked, a segment each."),
+    ] = 0.0,
+    cheat: Annotated[
+        str, typer.Option(hidden=True, help="Attest (devnets) what this lie gives: skip:SHARE, op, data.")
+    ] = "none",
     json: Annotated[bool, typer.Option(help="Log lines as JSON.")] = False,
     verbose: Annotated[bool, typer.Option(help="Log every call.")] = False,
 ) -> None:
     """Validate: bond, re-execute the segments that the beacon draws for you, commit to what came out, reveal it.
 
-    The chain compares; you are paid a share of each unit that you checked, and slashed if you miss a duty.
+    The chain compares; you are paid a share of each unit that you checked, and slashed if you miss a duty. Whoever
+    differs from a solver must show it in a dispute, which this daemon plays by itself: see `aipow dispute list`. With
+    --watch it looks at units that nobody asked it to check, and disputes those that are wrong for a share of the slash.
 
-    Example: aipow-validator --key //Eve --chain dev --bootnode /ip4/127.0.0.1/tcp/30333/p2p/12D3…
+    Example: aipow-validator --key //Eve --chain dev --bootnode /ip4/127.0.0.1/tcp/30333/p2p/12D3… --watch 0.1
     """
+    pace = make_pace(1.0, cheat)
     set_up_logging(json, verbose)
     wallet = open_wallet(key, keystore)
     options = DaemonOptions(
         wallet=wallet, base_path=base_path or default_base_path("validator", wallet), node_url=node, chain=chain,
         bootnodes=tuple(bootnode or ()), rpc_port=rpc_port, p2p_port=p2p_port, blob_port=blob_port,
-        metrics_port=metrics_port, threads=threads, store_bytes=store_bytes,
+        metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=pace, watch=watch,
     )  # fmt: skip
     run_async(Daemon(options, Role.VERIFIER).run())
 

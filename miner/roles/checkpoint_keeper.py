@@ -1,4 +1,4 @@
-"""What a solver keeps for others: has the checkpoints made that duties ask for, forgets units whose windows are closed.
+"""What a solver keeps: has the checkpoints made that duties and games ask for, forgets units whose windows are closed.
 
 A unit's store keeps about √n of its checkpoints (`miner/work/retention.py`). The draw on chain says which segments are
 re-executed, so that their start states can be there before the verifiers ask. All is read from chain and store, so that
@@ -37,8 +37,8 @@ class CheckpointKeeper:
         self._context, self._book = context, book
         self._drawn: dict[DutyKey, frozenset[Hash32]] = {}
 
-    async def on_duties(self, duties: Duties) -> None:
-        """Has the start states of drawn segments made, as long as verifiers may ask for them."""
+    async def on_duties(self, duties: Duties, disputed: frozenset[Hash32]) -> None:
+        """Has the start states of drawn segments made, as long as verifiers may ask for them, and of disputed ones."""
         drawn: dict[DutyKey, frozenset[Hash32]] = {}
         for parts, duty in duties:
             if duty.phase is verification.Phase.COMMIT:
@@ -47,7 +47,7 @@ class CheckpointKeeper:
                 known = self._drawn.get(key)
                 drawn[key] = await asyncio.to_thread(self._find_starts, ref, duty) if known is None else known
         self._drawn = drawn
-        await self._context.maker.expect(frozenset().union(*drawn.values()))
+        await self._context.maker.expect(disputed.union(*drawn.values()))
 
     async def tidy(self) -> list[UnitRef]:
         """Forgets units that are final or not ours any more, and says which. Raises ChainClientError."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from consensus.commit.hashing import AccountId, Hash32
 from pallets_abi import block_rights, stakes
 from pallets_abi.base import AbiMismatch, Call
+from substrateinterface.utils.ss58 import ss58_decode
 
 from miner.roles.link import ChainClientError, ChainLink, EncodedCall, Receipt
 from miner.store.blobs import BlobStore
@@ -58,6 +59,9 @@ class RoleContext:
     store: BlobStore
     client: BlobClient
     pool: WorkerPool
+    """Trains, or re-executes."""
+    players: WorkerPool
+    """Executes what is disputed."""
     maker: CheckpointMaker
     folder: Path
     endpoint: str
@@ -133,6 +137,11 @@ async def wait_for_funds(context: RoleContext, needed: int) -> None:
         context.counters.activity = f"waiting for {needed / PLANCKS:.2f} UNIT"
         log.warning("%s has %.2f UNIT, needs %.2f", context.wallet.address, free / PLANCKS, needed / PLANCKS)
         await asyncio.sleep(RETRY_SECONDS * 3)
+
+
+def to_account(address: str) -> AccountId:
+    """Account id of an SS58 address."""
+    return AccountId(bytes.fromhex(ss58_decode(address)))
 
 
 def to_hash(value: str) -> Hash32:

@@ -20,16 +20,22 @@ from chain.open_chain import load_chain_spec
 from pallets_abi import beacon, block_rights, stakes
 
 from miner.console import Status, print_status
+from miner.inspect.selftest import OwnMachine
 from miner.metrics import Metrics
 from miner.roles.beacon_keeper import BeaconKeeper
 from miner.roles.context import PLANCKS, RETRY_SECONDS, ROLE_ERRORS, RoleContext, guard
+from miner.roles.disputes import Accuser, Disputes
 from miner.roles.link import ChainLink, Head
+from miner.roles.replay import Replayer
 from miner.roles.solver import Solver
+from miner.roles.taskbook import TaskBook
 from miner.roles.verifier import Verifier
+from miner.roles.watcher import Watcher
 from miner.store.blobs import DEFAULT_LIMIT_BYTES, BlobStore
 from miner.store.client import BlobClient
 from miner.store.server import BlobServer
 from miner.wallet import Wallet
+from miner.work.cheat import CheatKind
 from miner.work.recovery import CheckpointMaker
 from miner.work.segment import Pace
 from miner.work.worker import WorkerOptions, WorkerPool
@@ -56,9 +62,14 @@ POLL_SECONDS = 0.5
 """Between two looks at something that is waited for."""
 
 
+Handler = tuple[str, Callable[[Head], Awaitable[None]]]
+"""A name for the log, and what is given every new head."""
+
+
 @dataclass(frozen=True)
 class DaemonOptions:
-    """How a daemon runs. `node_url` None: an embedded node of its own on `chain` (preset or spec file)."""
+    """How a daemon runs. `node_url` None: an embedded node of its own on `chain` (preset or spec file). `watch`: share
+    of the units of others that a validator re-executes unasked."""
 
     wallet: Wallet
     base_path: Path
@@ -72,6 +83,7 @@ class DaemonOptions:
     threads: int = 1
     store_bytes: int = DEFAULT_LIMIT_BYTES
     pace: Pace = field(default_factory=Pace)
+    watch: float = 0.0
 
 
 class Daemon:
@@ -100,7 +112,7 @@ class Daemon:
         store = stack.enter_context(BlobStore(options.base_path / "blobs", options.store_bytes))
         maker = CheckpointMaker(store, WorkerPool(1, WorkerOptions(RECOVERY_NICENESS, options.threads)))
         stack.push_async_callback(_in_time, maker.close)
-        server = BlobServer(store, port=options.blob_port, recoverer=maker)
+        server = self._make_server(stack, store, maker)
         endpoint = await server.start()
         stack.push_async_callback(_in_time, server.stop)
         metrics_port = await self._metrics.start(options.metrics_port)
@@ -110,6 +122,8 @@ class Daemon:
         stack.push_async_callback(_in_time, client.close)
         pool = WorkerPool(1, WorkerOptions(threads=options.threads))
         stack.push_async_callback(_in_time, pool.close)
+        players = WorkerPool(1, WorkerOptions(RECOVERY_NICENESS, options.threads))
+        stack.push_async_callback(_in_time, players.close)
         link = ChainLink(url, options.wallet)
         stack.push_async_callback(_in_time, link.close)
         connecting = asyncio.create_task(link.connect(CONNECT_SECONDS))
@@ -118,7 +132,14 @@ class Daemon:
             await self._wait_or_stop(asyncio.create_task(_wait_for_sync(link)))
         log.info("account %s, node %s, blobs %s", options.wallet.address, url, endpoint)
         log.info("metrics http://127.0.0.1:%d/metrics", metrics_port)
-        return RoleContext(link, options.wallet, store, client, pool, maker, options.base_path, endpoint)
+        return RoleContext(link, options.wallet, store, client, pool, players, maker, options.base_path, endpoint)
+
+    def _make_server(self, stack: AsyncExitStack, store: BlobStore, maker: CheckpointMaker) -> BlobServer:
+        """The blob server; a devnet's withholder serves an empty store."""
+        if self._options.pace.cheat.kind is not CheatKind.WITHHOLD:
+            return BlobServer(store, port=self._options.blob_port, recoverer=maker)
+        nothing = stack.enter_context(BlobStore(self._options.base_path / "withheld", self._options.store_bytes))
+        return BlobServer(nothing, port=self._options.blob_port)
 
     async def _start_node(self, stack: AsyncExitStack) -> str:
         options = self._options
@@ -150,30 +171,39 @@ class Daemon:
             task.result()
 
     async def _run_role(self, context: RoleContext) -> None:
-        keeper = BeaconKeeper(context, self._role)
+        keeper, book, options = BeaconKeeper(context, self._role), TaskBook(context), self._options
+        disputes = Disputes(context, book, options.pace.cheat)
+        handlers: list[Handler] = [("beacon", keeper.on_head), ("disputes", disputes.on_head)]
         if self._role is stakes.Role.SOLVER:
-            solver = Solver(context, self._options.pace)
+            solver = Solver(context, book, options.pace, disputes)
             await self._until_done("preparing", context, solver.prepare)
-            handlers = [("beacon", keeper.on_head), ("reveal", solver.on_head)]
+            handlers += [("reveal", solver.on_head)]
             try:
                 await _run_together(solver.work(), self._follow(context, handlers))
             finally:
                 await solver.stop()
+                await disputes.stop()
         else:
-            verifier = Verifier(context)
+            replayer = Replayer(context, book, OwnMachine(), options.pace.cheat)
+            verifier = Verifier(context, replayer)
             await self._until_done("preparing", context, verifier.prepare)
+            handlers += [("duties", verifier.on_head)]
+            accuser = Accuser(context, book, disputes, replayer)
+            handlers += [("accusations", accuser.on_head)]
+            if options.watch:
+                handlers += [("watch", Watcher(context, book, disputes, replayer, options.watch).on_head)]
             try:
-                await self._follow(context, [("beacon", keeper.on_head), ("duties", verifier.on_head)])
+                await self._follow(context, handlers)
             finally:
                 await verifier.stop()
+                await accuser.stop()
+                await disputes.stop()
 
     async def _until_done(self, name: str, context: RoleContext, work: Callable[[], Awaitable[None]]) -> None:
         while not await guard(name, context.counters, work()):
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _follow(
-        self, context: RoleContext, handlers: Sequence[tuple[str, Callable[[Head], Awaitable[None]]]]
-    ) -> None:
+    async def _follow(self, context: RoleContext, handlers: Sequence[Handler]) -> None:
         """Gives every new head to every handler; a handler that is still busy with an earlier head skips this one."""
         busy: dict[str, asyncio.Task[bool]] = {}
         try:

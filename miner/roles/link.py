@@ -40,6 +40,12 @@ class EncodedCall:
     arguments: bytes
 
 
+def compute_period(call: Call | EncodedCall) -> int:
+    """Blocks that a call stays valid."""
+    is_phased = call.pallet == "Disputes" or (call.pallet, call.function) in PHASED
+    return PHASE_PERIOD if is_phased else ERA_PERIOD
+
+
 class CallUnanswered(TimeoutError):
     """A call stands in no block yet; it may still get into one, or be void after a fork. Sending again is safe."""
 
@@ -112,14 +118,20 @@ class ChainLink:
         in `slots` slots: roles look at the chain again and send what is still due, long before the call's era ends.
         """
         slot_seconds = await self.slot_seconds()
-        is_phased = call.pallet == "Disputes" or (call.pallet, call.function) in PHASED
-        period = PHASE_PERIOD if is_phased else ERA_PERIOD
         params = call.arguments if isinstance(call, EncodedCall) else call.params()
-        sending = self.client.submit(call.pallet, call.function, params, self.wallet.account, period=period)
+        account, period = self.wallet.account, compute_period(call)
+        sending = self.client.submit(call.pallet, call.function, params, account, period=period)
         try:
             return await asyncio.wait_for(sending, slots * slot_seconds)
         except TimeoutError as error:
             raise CallUnanswered(call, slots) from error
+
+    async def send(self, call: Call | EncodedCall) -> None:
+        """Signs and sends, and does not wait: whoever looks at the chain sees whether it was taken. Raises as `submit`,
+        but for what only a block shows."""
+        params = call.arguments if isinstance(call, EncodedCall) else call.params()
+        period = compute_period(call)
+        await self.client.submit(call.pallet, call.function, params, self.wallet.account, "none", period)
 
     async def heads(self) -> AsyncIterator[Head]:
         """The newest best block, whenever it is another one; skips what came while the caller was busy; never ends."""

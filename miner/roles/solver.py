@@ -28,6 +28,7 @@ from miner.roles.context import (
     to_hash,
     wait_for_funds,
 )
+from miner.roles.disputes import Disputes
 from miner.roles.link import Head
 from miner.roles.taskbook import TaskBook, UnitKey, UnitView
 from miner.work.inputs import compute_state_limit, fetch_state
@@ -59,12 +60,11 @@ class _Candidate:
 class Solver:
     """One miner's work; `prepare` once, then `work` for ever, and `on_head` with every head."""
 
-    def __init__(self, context: RoleContext, pace: Pace) -> None:
-        self._context = context
+    def __init__(self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes) -> None:
+        self._context, self._book, self._disputes = context, book, disputes
         self._pace = pace
-        self._book = TaskBook(context)
         self._runner = UnitRunner(context.store, context.pool)
-        self._keeper = CheckpointKeeper(context, self._book)
+        self._keeper = CheckpointKeeper(context, book)
         self._waiting: dict[UnitKey, UnitJob] = {}
         self._chains: list[tuple[int, int]] = []
         self._revealing: dict[UnitKey, asyncio.Task[bool]] = {}
@@ -108,7 +108,7 @@ class Solver:
             key = (int(parts[0]), int(parts[1]))
             if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
                 self._start(self._revealing, key, self._reveal(key, duty))
-        await self._keeper.on_duties(duties)
+        await self._keeper.on_duties(duties, self._disputes.starts)
         if head.number % TIDY_HEADS == 0:
             for ref in await self._keeper.tidy():
                 self._waiting.pop((ref.task, ref.unit), None)

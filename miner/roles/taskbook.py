@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from consensus.commit.hashing import Hash32
+from consensus.dispute.view import DataRule
 from pallets_abi import tasks
 
 from miner.roles.context import RoleContext, find_endpoint, to_hash
@@ -102,5 +103,6 @@ def to_chain_task(task: tasks.Task) -> ChainTask:
         initial_state_root=to_hash(spec.initial_state_root), shards=spec.shards, rounds=spec.rounds,
         segments_per_unit=spec.segments_per_unit, steps_per_segment=spec.steps_per_segment,
         macs_per_step=spec.macs_per_step, price=spec.price, deadline_blocks=spec.deadline_blocks,
-        endpoint=spec.endpoint.decode(errors="replace"),
+        endpoint=spec.endpoint.decode(errors="replace"), node_count=spec.node_count, state_count=spec.state_count,
+        data=DataRule(to_hash(spec.data.root), spec.data.arrays, spec.data.windows),
     )  # fmt: skip

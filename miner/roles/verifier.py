@@ -1,9 +1,8 @@
 """The verifier: re-executes the drawn segments of its duties, commits to what came out, reveals it.
 
-For each drawn segment three separate checks: the fetched bytes have their root; the state is the one committed; the
-replay gives the committed end. The attestation carries what the own execution gave; the chain compares, nobody votes.
-A difference is told only by a machine that passed its known-answer tests in a fresh process not long ago: when one
-fails, or the own execution does, the attestation is Inconclusive and accuses nobody.
+The attestation carries what the own execution gave (`replay`); the chain compares, nobody votes: who differs from the
+solver must show it in a dispute (`disputes`). When the own machine or the own execution fails, the attestation is
+Inconclusive and accuses nobody.
 The attestation and its salt are in the store before the commitment is sent, so a restart can still reveal.
 """
 
@@ -15,7 +14,7 @@ import logging
 import secrets
 from typing import Any
 
-from consensus.commit.hashing import AccountId, Hash32
+from consensus.commit.hashing import Hash32
 from consensus.protocol.attestation import (
     Attestation,
     Outcome,
@@ -23,26 +22,19 @@ from consensus.protocol.attestation import (
     compute_attestation_commitment,
 )
 from pallets_abi import stakes, verification
-from substrateinterface.utils.ss58 import ss58_decode
 
 from miner.inspect.errors import MachineUnsound
-from miner.inspect.selftest import OwnMachine
 from miner.roles.context import (
     RoleContext,
     ensure_bond,
     ensure_endpoint,
-    find_endpoint,
     guard,
-    to_hash,
     wait_for_funds,
 )
 from miner.roles.link import Head
-from miner.roles.taskbook import TaskBook, UnitKey, UnitView
+from miner.roles.replay import Replayer
 from miner.store.errors import BlobError, FetchError, StoreError
 from miner.work.errors import WorkError
-from miner.work.inputs import fetch_segment_start, fetch_transcript
-from miner.work.segment import CommittedSegment
-from miner.work.worker import Progress, TaskInputs
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +48,8 @@ DutyKey = tuple[int, int, int, int]
 class Verifier:
     """One validator's duties; `prepare` once, then `on_head` with every head."""
 
-    def __init__(self, context: RoleContext) -> None:
-        self._context = context
-        self._book = TaskBook(context)
-        self._machine = OwnMachine()
+    def __init__(self, context: RoleContext, replayer: Replayer) -> None:
+        self._context, self._replayer = context, replayer
         self._running: dict[DutyKey, asyncio.Task[bool]] = {}
         self._testing: asyncio.Task[None] | None = None
 
@@ -102,7 +92,7 @@ class Verifier:
 
     async def _test_machine(self) -> None:
         try:
-            await self._machine.verify()
+            await self._replayer.machine.verify()
         except MachineUnsound as error:
             log.error("%s; until it passes, differences are attested as inconclusive", error)
 
@@ -135,58 +125,14 @@ class Verifier:
         """
         unit_key = (key[0], key[1])
         try:
-            return Attestation(Outcome.EXECUTED, tuple(await self._replay_all(unit_key, list(duty.segments), patience)))
+            reports = await self._replayer.replay(unit_key, list(duty.segments), patience)
+            return Attestation(Outcome.EXECUTED, tuple(report.claim for report in reports if report.claim is not None))
         except (FetchError, BlobError) as error:
             log.warning("unit %s is not available: %s", unit_key, error)
             return Attestation(Outcome.UNAVAILABLE)
         except (WorkError, StoreError, MachineUnsound) as error:
             log.error("unit %s: our own execution failed, nobody's guilt: %s", unit_key, error)
             return Attestation(Outcome.INCONCLUSIVE)
-
-    async def _replay_all(self, key: UnitKey, segments: list[int], patience: float) -> list[SegmentClaim]:
-        context = self._context
-        unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
-        if unit.assignment is None or unit.submission is None:
-            raise BlobError(f"unit/{key[0]}/{key[1]}", "is not submitted any more")
-        inputs = await self._book.get_inputs(key[0], task)
-        endpoint = await find_endpoint(context, unit.assignment.solver)
-        root = to_hash(unit.submission.transcript_root)
-        records = tuple(await fetch_transcript(context.client, context.store, endpoint, root))
-        if len(records) != inputs.spec.segments_per_unit:
-            raise BlobError(f"transcript/{root.hex()}", f"has {len(records)} records")
-        start = await self._book.find_start(key, task)
-        claims = []
-        for index in segments:
-            solver = AccountId(bytes.fromhex(ss58_decode(unit.assignment.solver)))
-            committed = CommittedSegment(
-                solver, to_hash(unit.assignment.seed), inputs.spec.steps_per_segment, records, index, start.root
-            )
-            claims.append(await self._replay(unit, committed, inputs, endpoint, patience))
-        return claims
-
-    async def _replay(
-        self, unit: UnitView, committed: CommittedSegment, inputs: TaskInputs, endpoint: str, patience: float
-    ) -> SegmentClaim:
-        """One segment's claim. Raises `MachineUnsound` when it differs and our own machine is at fault, `BlobError`."""
-        context = self._context
-        name = f"unit {unit.key[0]}/{unit.key[1]} segment {committed.index}"
-        context.counters.activity = f"checking {name}"
-        data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs, patience)
-        report = await context.pool.replay(inputs, committed, data, _ReplayCounter(context))
-        if not report.is_match:
-            log.warning("%s differs (%s); testing our own machine before we say so", name, report.detail)
-            await self._machine.verify()
-        context.counters.segments_checked += 1
-        context.counters.mismatches += int(not report.is_match)
-        level = logging.INFO if report.is_match else logging.WARNING
-        log.log(
-            level, "%s: bytes %s, state %s, end %s (%s, %.1f s)", name, report.bytes_match, report.state_committed,
-            report.end_matches, report.detail, report.seconds,
-        )  # fmt: skip
-        context.counters.activity = "waiting for duties"
-        if report.claim is None:
-            raise BlobError(f"state of {name}", "has other bytes than its root says")
-        return report.claim
 
     def _save(self, key: DutyKey, attestation: Attestation, salt: bytes) -> None:
         document = {
@@ -203,17 +149,6 @@ class Verifier:
         document = json.loads(raw)
         claims = (SegmentClaim(*(Hash32(bytes.fromhex(part)) for part in pair)) for pair in document["segments"])
         return Attestation(Outcome[document["outcome"]], tuple(claims)), bytes.fromhex(document["salt"])
-
-
-class _ReplayCounter:
-    """Adds a replay's progress to the daemon's counters."""
-
-    def __init__(self, context: RoleContext) -> None:
-        self._counters, self._last = context.counters, 0
-
-    def __call__(self, progress: Progress) -> None:
-        self._counters.macs_done += max(0, progress.macs - self._last)
-        self._last = progress.macs
 
 
 def to_abi_attestation(attestation: Attestation) -> verification.Attestation:

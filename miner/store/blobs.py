@@ -185,6 +185,11 @@ class BlobStore:
             self._entry(address).pins.add(label)
             self._db.put(_pin_key(address, label), b"", sync=True)
 
+    def list_pins(self, prefix: str) -> set[str]:
+        """Labels in use that begin with `prefix`."""
+        with self._lock:
+            return {label for entry in self._index.values() for label in entry.pins if label.startswith(prefix)}
+
     def unpin(self, label: str) -> int:
         """Takes a label off all blobs (its window closed); returns how many had it."""
         with self._lock:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from consensus.commit.hashing import HASH_BYTES, Hash32, blake2_256
+from consensus.dispute.view import DataRule
 
 from miner.work.errors import TaskSpecError
 
@@ -25,7 +26,7 @@ MAX_ARRAYS = 2**16  # of a data set
 MAX_STATE_BYTES = 2**31  # (= 2,147,483,648)
 MAX_DATASET_BYTES = 2**31
 MAX_SEGMENTS = 2**10  # (= 1,024) a unit
-MAX_STEPS = 2**20  # (= 1,048,576) a segment
+MAX_STEPS = 2**10  # (= 1,024) a segment, so that a dispute can post them all
 MAX_UNITS = 2**20  # rounds × shards
 MAX_BATCH = 2**16
 MAX_MACS_PER_STEP = 2**50  # so that a unit's MACs fit u64 after the check below
@@ -97,6 +98,11 @@ class TaskSpec:
         return blake2_256(self.encode())
 
     @property
+    def data(self) -> DataRule:
+        """How the chain knows batches."""
+        return DataRule(Hash32(bytes.fromhex(self.data_root)), self.data_arrays, self.order.rule == "windows")
+
+    @property
     def steps_per_unit(self) -> int:
         """Steps of one unit."""
         return self.segments_per_unit * self.steps_per_segment
@@ -122,6 +128,9 @@ class ChainTask:
     price: int
     deadline_blocks: int
     endpoint: str
+    node_count: int
+    state_count: int
+    data: DataRule
 
 
 def compute_chain_task(spec: TaskSpec, price: int, deadline_blocks: int, endpoint: str) -> ChainTask:
@@ -129,7 +138,7 @@ def compute_chain_task(spec: TaskSpec, price: int, deadline_blocks: int, endpoin
     return ChainTask(
         spec.spec_hash, Hash32(bytes.fromhex(spec.graph_root)), Hash32(bytes.fromhex(spec.initial_state_root)),
         spec.shards, spec.rounds, spec.segments_per_unit, spec.steps_per_segment, spec.macs_per_step,
-        price, deadline_blocks, endpoint,
+        price, deadline_blocks, endpoint, spec.node_count, spec.state_count, spec.data,
     )  # fmt: skip
 
 

@@ -2,7 +2,19 @@
 
 from dataclasses import replace
 
-from devnet.checks import BlockFact, EpochWork, check_authors, check_cheater, check_epochs, check_model, check_shares
+from devnet.checks import (
+    BlockFact,
+    EpochWork,
+    GameOutcome,
+    check_authors,
+    check_cheater,
+    check_epochs,
+    check_game,
+    check_model,
+    check_shares,
+    check_slashes,
+    check_unit,
+)
 
 KEYS = [("fast" if n % 4 else "slow") for n in range(40)]
 BLOCKS = [BlockFact(n, f"h{n}", f"s{n}", 100 + n, 2, key, key) for n, key in enumerate(KEYS)]
@@ -67,3 +79,28 @@ def test_model_must_improve() -> None:
 def test_epochs_at_and_below_the_bound() -> None:
     assert check_epochs(4).held
     assert not check_epochs(3).held
+
+
+def test_game_needs_the_liar_to_lose_within_the_bounds() -> None:
+    good = GameOutcome(0, "Refuted", "honest", "liar", 40, 2**16, 50)
+    assert check_game(good, "liar", is_by_chain=True).held
+    assert check_game(replace(good, verdict="Clock"), "liar", is_by_chain=False).held
+    for bad in (
+        None, replace(good, loser="honest"), replace(good, transactions=41), replace(good, largest=2**17),
+        replace(good, verdict="Clock"),
+    ):  # fmt: skip
+        assert not check_game(bad, "liar", is_by_chain=True).held
+
+
+def test_slashes_hit_the_liar_alone_and_for_the_right_reason() -> None:
+    assert check_slashes({"liar": 5, "honest": 0}, {"WrongResult"}, "liar", "WrongResult", 0).held
+    assert not check_slashes({"liar": 5}, {"Unavailable"}, "liar", "WrongResult", 0).held
+    assert not check_slashes({"liar": 0}, {"WrongResult"}, "liar", "WrongResult", 0).held
+    assert not check_slashes({"liar": 5, "honest": 1}, {"WrongResult"}, "liar", "WrongResult", 0).held
+
+
+def test_disputed_unit_goes_where_it_belongs() -> None:
+    assert check_unit(is_refused=True, is_final=False, is_liars=True).held
+    assert not check_unit(is_refused=False, is_final=True, is_liars=True).held
+    assert check_unit(is_refused=False, is_final=True, is_liars=False).held
+    assert not check_unit(is_refused=False, is_final=False, is_liars=False).held

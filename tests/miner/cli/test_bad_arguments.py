@@ -310,6 +310,20 @@ def test_throttle_out_of_range(commands: CommandServer, tmp_path: Path, value: s
     check_refusal(ended, "throttle", code=2)
 
 
+@pytest.mark.parametrize("value", ["steal", "skip:2", "op:1", ""])
+def test_unknown_cheat(commands: CommandServer, tmp_path: Path, value: str) -> None:
+    for daemon in DAEMONS[:2]:
+        ended = commands.run(daemon, "--key", "//Bob", "--cheat", value, "--base-path", tmp_path)
+        check_refusal(ended, "skip", code=2)
+    check_refusal(commands.run("aipow-devnet", "demo", "--cheat", value), "--cheat", code=2)
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.5", "often"])
+def test_watch_out_of_range(commands: CommandServer, tmp_path: Path, value: str) -> None:
+    ended = commands.run("aipow-validator", "--key", "//Bob", "--watch", value, "--base-path", tmp_path)
+    check_refusal(ended, "--watch", code=2)
+
+
 def test_unknown_option_and_command(commands: CommandServer) -> None:
     for daemon in (*DAEMONS, "aipow"):
         check_refusal(commands.run(daemon, "--no-such-option"), "No such option", code=2)
@@ -350,11 +364,14 @@ def test_unknown_model_and_missing_file(commands: CommandServer, tmp_path: Path)
     ("command", "wanted"),
     [
         (["aipow-miner"], ["Mine", "Example: aipow-miner", "--bootnode", "--throttle", "slashed"]),
-        (["aipow-validator"], ["Validate", "Example: aipow-validator", "--bootnode", "slashed"]),
+        (["aipow-validator"], ["Validate", "Example: aipow-validator", "--bootnode", "slashed", "--watch", "dispute"]),
         (["aipow-devnet"], ["A devnet in one process", "demo", "export-spec", "--base-path"]),
-        (["aipow-devnet", "demo"], ["The main job", "--json", "--keep", "Exit code 0 only if everything held"]),
+        (["aipow-devnet", "demo"], ["The main job", "--json", "--keep", "Exit code 0 only if all held", "--cheat"]),
         (["aipow-devnet", "export-spec"], ["chain spec", "--raw"]),
-        (["aipow"], ["task", "graph", "account"]),
+        (["aipow"], ["task", "graph", "account", "dispute"]),
+        (["aipow", "dispute"], ["list", "show", "the chain computes one place itself", "loses its bond"]),
+        (["aipow", "dispute", "list"], ["Example: aipow dispute list", "--json"]),
+        (["aipow", "dispute", "show"], ["Example: aipow dispute show", "tree", "--json"]),
         (["aipow", "task"], ["post", "list", "show", "download"]),
         (["aipow", "task", "post"], ["Example: aipow task post", "--model", "--price", "digits-mlp"]),
         (["aipow", "task", "list"], ["--node"]),

@@ -36,7 +36,7 @@ async def open_context(link: ChainLink, store: BlobStore, folder: Path) -> Async
     maker = CheckpointMaker(store, WorkerPool(1, OPTIONS))
     async with BlobClient() as client, WorkerPool(1, OPTIONS) as pool:
         try:
-            yield RoleContext(link, link.wallet, store, client, pool, maker, folder, "http://127.0.0.1:1")
+            yield RoleContext(link, link.wallet, store, client, pool, pool, maker, folder, "http://127.0.0.1:1")
         finally:
             await maker.close()
 
@@ -61,16 +61,18 @@ async def test_states_of_drawn_segments_are_made_unasked(tmp_path: Path) -> None
             await keeper.on_duties([
                 (unit, make_duty([1, 5])), (unit, make_duty([7], Phase.REVEAL)), (unit, make_duty([8], attempt=1)),
                 ((9, 9), make_duty([2])),
-            ])  # fmt: skip
+            ], frozenset())  # fmt: skip
             async with asyncio.timeout(60):
                 while context.maker.made < 2:
                     await asyncio.sleep(0.02)
             assert [index for index in dropped if store.is_stored(starts[index])] == [1, 5]
-            await keeper.on_duties([(unit, make_duty([1, 5])), (unit, make_duty([8], draws=2))])
+            disputed = frozenset({starts[7].root})
+            await keeper.on_duties([(unit, make_duty([1, 5])), (unit, make_duty([8], draws=2))], disputed)
             async with asyncio.timeout(60):
-                while context.maker.made < 3:
+                while context.maker.made < 4:
                     await asyncio.sleep(0.02)
             assert store.is_stored(starts[8]) and not store.is_stored(starts[2])
+            assert store.is_stored(starts[7]), "what a game starts from is made again as well"
 
 
 async def test_units_that_are_not_ours_any_more_are_forgotten(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ async def test_units_that_are_not_ours_any_more_are_forgotten(tmp_path: Path) ->
         spec = tasks.TaskSpec(
             spec_hash=HASHES[0], graph_root=HASHES[1], initial_state_root=HASHES[2], shards=2, rounds=1,
             segments_per_unit=4, steps_per_segment=5, macs_per_step=10**6, price=80 * floor, deadline_blocks=1000,
-            endpoint=b"http://127.0.0.1:1",
+            endpoint=b"http://127.0.0.1:1", node_count=1, state_count=1, data=tasks.DataRule(HASHES[0], 1, False),
         )  # fmt: skip
         await alice.submit(tasks.PostCall(spec), PATIENCE)
         await bob.submit(tasks.ClaimCall(0, 0), PATIENCE)

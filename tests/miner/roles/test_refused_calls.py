@@ -44,6 +44,7 @@ class Network:
             spec_hash=ROOTS[number], graph_root=ROOTS[0], initial_state_root=ROOTS[0], shards=4, rounds=1,
             segments_per_unit=SEGMENTS, steps_per_segment=STEPS, macs_per_step=MACS_PER_STEP, price=self.price,
             deadline_blocks=deadline, endpoint=b"http://127.0.0.1:1",
+            node_count=1, state_count=1, data=tasks.DataRule(ROOTS[0], 1, False),
         )  # fmt: skip
 
     async def post(self, number: int, deadline: int = LONG) -> int:

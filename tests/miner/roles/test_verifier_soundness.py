@@ -9,12 +9,14 @@ import pytest
 import pytest_asyncio
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
-from consensus.protocol.attestation import Outcome, SegmentClaim
+from consensus.protocol.attestation import Outcome
 from consensus.protocol.units import UnitRef
 from miner.inspect.errors import MachineUnsound
+from miner.inspect.selftest import OwnMachine
 from miner.roles.context import RoleContext
 from miner.roles.link import ChainLink
-from miner.roles.taskbook import UnitKey, UnitView
+from miner.roles.replay import Replayer
+from miner.roles.taskbook import TaskBook, UnitKey, UnitView
 from miner.roles.verifier import Verifier
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
@@ -22,7 +24,7 @@ from miner.store.server import BlobServer
 from miner.wallet import Wallet
 from miner.work.build import build_task
 from miner.work.recovery import CheckpointMaker
-from miner.work.segment import CommittedSegment
+from miner.work.segment import CommittedSegment, ReplayReport
 from miner.work.unit import UnitJob, UnitRunner
 from miner.work.worker import TaskInputs, WorkerPool
 from tests.miner.inspect.test_machine import make_compiler
@@ -44,16 +46,23 @@ class Case:
     lie: CommittedSegment
 
 
+class OneReplay(Replayer):
+    """Replays one committed segment that does not come from a chain."""
+
+    def __init__(self, case: Case, committed: CommittedSegment) -> None:
+        super().__init__(case.context, TaskBook(case.context), OwnMachine())
+        self._case, self._committed = case, committed
+
+    async def replay(self, key: UnitKey, segments: list[int], patience: float | None = None) -> list[ReplayReport]:
+        case = self._case
+        return [await self._replay_one(UNIT, self._committed, case.inputs, case.endpoint, patience)]
+
+
 class OneDuty(Verifier):
     """A verifier whose duty does not come from a chain."""
 
     def __init__(self, case: Case, committed: CommittedSegment) -> None:
-        super().__init__(case.context)
-        self._case, self._committed = case, committed
-
-    async def _replay_all(self, key: UnitKey, segments: list[int], patience: float) -> list[SegmentClaim]:
-        case = self._case
-        return [await self._replay(UNIT, self._committed, case.inputs, case.endpoint, patience)]
+        super().__init__(case.context, OneReplay(case, committed))
 
     async def attest(self) -> Any:
         class Duty:
@@ -77,8 +86,8 @@ async def case(tmp_path: Path) -> AsyncIterator[Case]:
             honest = CommittedSegment(SOLVER, SEED, spec.steps_per_segment, records, 0, start)
             maker_pool = WorkerPool()
             context = RoleContext(
-                ChainLink("ws://127.0.0.1:1", wallet), wallet, store, client, pool, CheckpointMaker(store, maker_pool),
-                tmp_path, "",
+                ChainLink("ws://127.0.0.1:1", wallet), wallet, store, client, pool, pool,
+                CheckpointMaker(store, maker_pool), tmp_path, "",
             )  # fmt: skip
             yield Case(context, inputs, await server.start(), honest, replace(honest, records=lies))
             await maker_pool.close()
@@ -100,7 +109,7 @@ async def test_an_unsound_machine_is_inconclusive_and_accuses_nobody(
     monkeypatch.setenv("AIPOW_KERNEL_CACHE", str(tmp_path / "cache"))
     verifier = OneDuty(case, case.lie)
     with pytest.raises(MachineUnsound):
-        await verifier._replay(UNIT, case.lie, case.inputs, case.endpoint, PATIENCE)
+        await verifier._replayer.replay(UNIT.key, [0], PATIENCE)
     attestation = await verifier.attest()
     assert (attestation.outcome, attestation.segments) == (Outcome.INCONCLUSIVE, ())
     assert case.context.counters.mismatches == 0

@@ -57,10 +57,11 @@ def replace_any(task: ChainTask, field: str, value: Any) -> ChainTask:
         changed(order={"rule": "windows", "batch": 8, "length": 0}),
         changed(order={"rule": "x", "batch": 8, "length": 0}),
         changed(order=None), changed(numerics="tolerant"), changed(rounds=0), changed(rounds=65_535, shards=17),
-        changed(segments_per_unit=MAX_SEGMENTS + 1), changed(steps_per_segment=2**20 + 1),
+        changed(segments_per_unit=MAX_SEGMENTS + 1), changed(steps_per_segment=2**10 + 1),
         changed(macs_per_step=2**50 + 1), changed(node_count=0), changed(node_count=2**16 + 1), changed(state_count=0),
         changed(data_root="zz" * 32), changed(data_arrays=0),
-        changed(steps_per_segment=True), changed(rounds=1.0), changed(macs_per_step=2**50, steps_per_segment=2**20),
+        changed(steps_per_segment=True), changed(rounds=1.0),
+        changed(macs_per_step=2**50, steps_per_segment=2**10, segments_per_unit=2**10),
         json.dumps(json.loads(SPEC.encode()), sort_keys=True).encode(),
     ],
 )  # fmt: skip
@@ -75,9 +76,13 @@ def test_chain_fields_field_by_field() -> None:
     for field in ("spec_hash", "graph_root", "initial_state_root"):
         with pytest.raises(TaskSpecError, match=field):
             verify_matches_chain(SPEC, replace_any(task, field, Hash32(bytes(32))))
-    for field in ("shards", "rounds", "segments_per_unit", "steps_per_segment", "macs_per_step"):
+    for field in ("shards", "rounds", "segments_per_unit", "steps_per_segment", "macs_per_step", "node_count",
+                  "state_count"):  # fmt: skip
         with pytest.raises(TaskSpecError, match=field):
             verify_matches_chain(SPEC, replace_any(task, field, 9))
+    for data in ({"root": Hash32(bytes(32))}, {"arrays": 9}, {"windows": True}):
+        with pytest.raises(TaskSpecError, match="data"):
+            verify_matches_chain(SPEC, replace_any(task, "data", dataclasses.replace(task.data, **data)))
 
 
 def test_rows_are_drawn_by_seed_and_step() -> None:
