@@ -162,9 +162,6 @@ def choose_claim(view: GameView, stage: ClaimsPick, number: int) -> Next:
 def settle(view: GameView, move: Settle) -> Next:
     """The chain computes the place from what both accept, or checks an input tile that is said to end the unit."""
     node, stage, place = node_of(view), view.stage, move.opening.statement.place
-    size = len(encode_opening(move.opening))
-    if size > MAX_OPENING_BYTES:
-        raise TooLarge("opening", size, MAX_OPENING_BYTES)
     if isinstance(stage, Arbitration):
         asked, claims = place == stage.place, stage.claims
     else:
@@ -173,6 +170,9 @@ def settle(view: GameView, move: Settle) -> Next:
         raise WrongPlace(f"the game is not about {place}")
     agreed = Agreed(view.unit.graph_root, view.unit.node_count, node.index, node.input_roots, claims)
     try:
+        size = len(encode_opening(move.opening))
+        if size > MAX_OPENING_BYTES:
+            raise TooLarge("opening", size, MAX_OPENING_BYTES)
         outcome = arbitrate(agreed, move.opening)
     except ArbiterError as error:
         raise Refused(error) from error

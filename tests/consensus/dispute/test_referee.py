@@ -12,7 +12,7 @@ from consensus.commit.hashing import blake2_256
 from consensus.dispute import errors
 from consensus.dispute.challenger import challenge, open_segment
 from consensus.dispute.defender import defend
-from consensus.dispute.moves import Choose, Narrow, ProveWitness, Way
+from consensus.dispute.moves import Choose, Narrow, ProveWitness, Settle, Way
 from consensus.dispute.referee import MAX_WITNESS_LEAVES, expire, open_game, play
 from consensus.dispute.view import HistoryPick, Reason, Side, Verdict, WitnessStage
 from tests.consensus.dispute.corruptions import corrupt
@@ -116,3 +116,14 @@ def test_players_wait_for_their_turn() -> None:
     assert defend(TRANSCRIPT.executions[1], replace(view, stage=HistoryPick())) is None
     with pytest.raises(errors.WrongStage):
         play(view, Narrow(()), Side.DEFENDER, 11)
+
+
+def test_an_opening_of_more_than_64_kib() -> None:
+    """The arbiter's bound; one operand too many times."""
+    games = {name: game for name, _, game in make_games()}
+    game = games["sum of a part of K is right"]
+    side, move, now = game.moves[-1]
+    assert isinstance(move, Settle)
+    operands = move.opening.operands * 3
+    with pytest.raises(errors.TooLarge):
+        play(game.views[-1], Settle(replace(move.opening, operands=operands)), side, now)
