@@ -45,6 +45,8 @@ from consensus.dispute.view import (
 
 Bad = tuple[Move, Side, type[errors.DisputeError]]
 OTHER = blake2_256(b"something else")
+MOST = 16
+"""Most hashes that `Narrow` and `PostClaims` can carry on chain."""
 
 
 def flip(hashes: tuple[Hash32, ...]) -> tuple[Hash32, ...]:
@@ -77,7 +79,8 @@ def _corrupt_fields(view: GameView, move: Move) -> Iterator[tuple[Move, type[err
             yield ProveWitness((*leaves[:-1], replace(leaves[-1], loss=leaves[-1].loss ^ 1))), errors.BadProof
         case Narrow(children):
             yield Narrow(children[:-1]), errors.BadChildren
-            yield Narrow((*children, OTHER)), errors.BadChildren
+            if len(children) < MOST:
+                yield Narrow((*children, OTHER)), errors.BadChildren
             yield Narrow(flip(children)), errors.BadChildren
         case Pick(child):
             assert isinstance(view.stage, Picking)
@@ -113,7 +116,8 @@ def _corrupt_fields(view: GameView, move: Move) -> Iterator[tuple[Move, type[err
             yield PostTile(bytes([data[0] ^ 1]) + data[1:]), errors.BadTile
             yield PostTile(data[:-1] + bytes([data[-1] ^ 1])), errors.BadTile
         case PostClaims(claims):
-            yield PostClaims((*claims, OTHER)), errors.BadClaims
+            if len(claims) < MOST:
+                yield PostClaims((*claims, OTHER)), errors.BadClaims
             yield PostClaims(claims[:-1]), errors.BadClaims
         case Settle():
             yield from _corrupt_opening(view, move)
