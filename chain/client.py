@@ -223,13 +223,14 @@ class ChainClient:
 
         return await self._run(read)
 
-    async def query_raw(self, pallet: str, item: str, params: Sequence[Any] = (), at: str | None = None) -> bytes | None:
-        """A storage value's own bytes; None if absent."""
+    async def query_raw(self, pallet: str, items: Sequence[str], params: Sequence[Any] = ()) -> list[bytes | None]:
+        """The own bytes of several storage items under the same keys, all of the best block; None if absent."""
 
-        def read(substrate: SubstrateInterface) -> bytes | None:
-            key = substrate.create_storage_key(pallet, item, list(params)).to_hex()
-            found = substrate.rpc_request("state_getStorage", [key, at] if at else [key])["result"]
-            return None if found is None else bytes.fromhex(found[2:])
+        def read(substrate: SubstrateInterface) -> list[bytes | None]:
+            keys = [substrate.create_storage_key(pallet, item, list(params)).to_hex() for item in items]
+            (changes,) = substrate.rpc_request("state_queryStorageAt", [keys])["result"]
+            found = dict(changes["changes"])
+            return [None if found.get(key) is None else bytes.fromhex(found[key][2:]) for key in keys]
 
         return await self._run(read)
 

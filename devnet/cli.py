@@ -109,7 +109,7 @@ def demo(
     Starts an operator, three miners (one throttled, one cheating) and two validators as processes, posts a training
     task, and judges from chain data. Exit code 0 only if all held.
 
-    With --cheat, a shorter story on preset test: a miner flips one bit in a matmul (op), trains on one wrong element
+    With --cheat, a shorter story on preset dev: a miner flips one bit in a matmul (op), trains on one wrong element
     (data) or serves nobody its data (withhold), or a validator accuses an honest miner (verifier); the dispute is
     played by the daemons and printed as a tree.
     """

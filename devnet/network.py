@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class NetworkPlan:
     preset: str
     miners: tuple[MinerPlan, ...]
     validators: tuple[ValidatorPlan, ...]
+    genesis: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Values of the genesis that differ from the preset's, by pallet."""
 
 
 DEMO_PLAN = NetworkPlan(
@@ -91,7 +94,10 @@ class DemoNetwork:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise DevnetError(f"export-spec failed: {done.stderr.strip()[-800:]}")
-        self.spec.write_text(done.stdout)
+        document = json.loads(done.stdout)
+        for pallet, values in self.plan.genesis.items():
+            document["genesis"]["runtimeGenesis"]["patch"].setdefault(pallet, {}).update(values)
+        self.spec.write_text(json.dumps(document))
         ports = [find_free_port() for _ in range(3)]
         arguments = ["--chain", str(self.spec), "--base-path", str(self.folder / "operator")]
         arguments += ["--rpc-port", str(ports[0]), "--p2p-port", str(ports[1]), "--blob-port", str(ports[2])]

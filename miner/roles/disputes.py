@@ -66,6 +66,15 @@ class OpenGame:
         return self.game.since + (self.game.defender_clock if is_defender else self.game.challenger_clock)
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """What stays the same in a game: the unit, the task's inputs, the segment's start state."""
+
+    unit: Unit
+    inputs: TaskInputs
+    start: bytes | Path
+
+
 class Disputes:
     """One account's games; `on_head` with every head. `cheat`: the lie that a devnet's liar defends."""
 
@@ -73,7 +82,9 @@ class Disputes:
         self._context, self._book, self._cheat = context, book, cheat
         self._running: dict[int, asyncio.Task[bool]] = {}
         self._playing: frozenset[UnitKey] = frozenset()
+        self._settings: dict[int, _Setting] = {}
         self._sent: dict[int, tuple[int, int]] = {}
+        self._block = 0
         self._silent: set[tuple[int, int]] = set()
         self._was_playing = False
         self.starts: frozenset[Hash32] = frozenset()
@@ -81,13 +92,15 @@ class Disputes:
 
     async def on_head(self, head: Head) -> None:
         """Begins the moves that are due, the most urgent first. Raises ChainClientError."""
-        games = await self.list_games()
+        games, self._block = await self.list_games(), head.number
+        numbers = {entry.number for entry in games}
+        self._settings = {number: setting for number, setting in self._settings.items() if number in numbers}
         self.starts = frozenset(to_hash(entry.game.start) for entry in games if entry.side is Side.DEFENDER)
         self._playing = frozenset((entry.game.task, entry.game.unit) for entry in games)
         for entry in sorted(games, key=lambda entry: entry.deadline):
             if entry.is_due and entry.number not in self._running and not self._is_sent(entry, head):
                 self._start(entry.number, self._move(entry))
-        await asyncio.to_thread(self._unpin_all_but, {entry.number for entry in games})
+        await asyncio.to_thread(self._unpin_all_but, numbers)
         if self._was_playing and not games and not self._running:
             await self._context.players.close()  # frees the memory; the next game starts another process
         self._was_playing = bool(games)
@@ -131,27 +144,33 @@ class Disputes:
 
     async def _move(self, entry: OpenGame) -> None:
         """One move of a game, if we have one."""
-        key = (entry.game.task, entry.game.unit)
-        unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
-        if unit.assignment is None or unit.submission is None or unit.attempt != entry.game.attempt:
+        setting = self._settings.get(entry.number) or await self._find_setting(entry)
+        if setting is None:
             return
-        inputs = await self._book.get_inputs(key[0], task)
-        start = await self._find_start(entry, unit, inputs)
-        if start is None:
-            return
+        self._settings[entry.number] = setting
         request = PlayRequest(
-            entry.number, entry.side, _make_unit(unit, entry.game, inputs), entry.game.segment,
-            await self._read_raw(entry.number), to_hash(entry.game.start), start, self._cheat,
+            entry.number, entry.side, setting.unit, entry.game.segment, await self._read_raw(entry.number),
+            to_hash(entry.game.start), setting.start, self._cheat,
         )  # fmt: skip
-        call = await self._context.players.play(inputs, request)
+        call = await self._context.players.play(setting.inputs, request)
         turn = (entry.number, entry.game.moves)
         if call is not None:
             log.info("game %d, move %d: %s", entry.number, entry.game.moves, call.function)
             await self._context.link.send(EncodedCall(PALLET, call.function, call.arguments))
-            self._sent[entry.number] = (entry.game.moves, (await self._context.link.client.head()).number)
+            self._sent[entry.number] = (entry.game.moves, self._block)
         elif turn not in self._silent:
             self._silent.add(turn)
             log.warning("game %d: nothing holds in stage %s; the clock runs", entry.number, entry.game.stage.name)
+
+    async def _find_setting(self, entry: OpenGame) -> _Setting | None:
+        """What stays the same in a game; None when it is over, or while its start state is being made again."""
+        key = (entry.game.task, entry.game.unit)
+        unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
+        if unit.assignment is None or unit.submission is None or unit.attempt != entry.game.attempt:
+            return None
+        inputs = await self._book.get_inputs(key[0], task)
+        start = await self._find_start(entry, unit, inputs)
+        return None if start is None else _Setting(_make_unit(unit, entry.game, inputs), inputs, start)
 
     async def _find_start(self, entry: OpenGame, unit: UnitView, inputs: TaskInputs) -> bytes | Path | None:
         """The state from which the disputed segment starts; None while a dropped checkpoint is being made again."""
@@ -168,12 +187,11 @@ class Disputes:
 
     async def _read_raw(self, number: int) -> RawGame:
         """A game's entries in storage, all of the best block."""
-        client = self._context.link.client
-        head, items = await client.head(), ("Games", "Nodes", "Claims", "Tiles")
-        raw = [await client.query_raw(PALLET, item, [number], head.hash) or b"" for item in items]
+        items = ("Games", "Nodes", "Claims", "Tiles")
+        raw = await self._context.link.client.query_raw(PALLET, items, [number])
         if not raw[0]:
             raise BlobError(f"game/{number}", "has ended")
-        return RawGame(*raw)
+        return RawGame(*(part or b"" for part in raw))
 
     def _unpin_all_but(self, numbers: set[int]) -> None:
         """Lets go of the states of games that have ended."""

@@ -376,7 +376,7 @@ pub mod pallet {
                 let Some(timer) = Timers::<T>::take(now) else { break };
                 done = done.saturating_add(1);
                 match timer {
-                    Timer::Clock(game, moves) => Self::on_clock(game, moves),
+                    Timer::Clock(game, alarm) => Self::on_clock(game, alarm),
                     Timer::Case(task, unit, attempt) => {
                         relisted = relisted.saturating_add(Self::on_case(task, unit, attempt));
                     }

@@ -352,6 +352,8 @@ pub struct Game<AccountId> {
     pub since: BlockNumber,
     /// Moves made so far, the opening included.
     pub moves: u32,
+    /// Block for which the timer of its clocks is set: not after the first block in which the turn is over.
+    pub alarm: BlockNumber,
     /// What the challenger has at stake, plancks.
     pub bond: Balance,
     /// Root of the state from which the segment starts.
@@ -448,8 +450,8 @@ pub struct Case<AccountId> {
 /// A deadline of a dispute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Timer {
-    /// The clock of the side to move has run out, unless it has moved: game, its moves so far.
-    Clock(GameId, u32),
+    /// The clock of the side to move may have run out: game, block for which the timer was set.
+    Clock(GameId, BlockNumber),
     /// No game can be opened any more, or the last one has ended: task, unit, its attempt.
     Case(TaskId, UnitIndex, u16),
 }

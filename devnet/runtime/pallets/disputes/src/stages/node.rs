@@ -11,7 +11,7 @@ use aipow_exact::{
     node::{check, check_input},
     opening::tensor_root,
     philox::derive_key,
-    required, Form, InputKind, Node, Op, Place, Source, Statement,
+    required, Error as Refusal, Form, InputKind, Node, Op, Place, Source, Statement,
 };
 use alloc::vec::Vec;
 use codec::Encode;
@@ -54,8 +54,7 @@ impl<T: Config> Pallet<T> {
         let spec = Self::spec_of(game)?;
         let node = Self::verify_in_graph(&spec, &opening.node, index, &opening.siblings)?;
         let inputs: Vec<Form> = decode(&opening.input_forms).map_err(Self::refused)?;
-        let counts = [inputs.len(), opening.input_inner_roots.len()];
-        ensure!(counts == [node.inputs.len(); 2], Error::<T>::BadNode);
+        ensure!(inputs.len() == opening.input_inner_roots.len(), Self::refused(Refusal::BadForm));
         let roots = inputs.iter().zip(&opening.input_inner_roots);
         let input_roots = bounded(roots.map(|(form, inner)| tensor_root(hasher, form, &inner.0)).collect());
         let root = H256(tensor_root(hasher, &node.output, &opening.inner_root.0));
