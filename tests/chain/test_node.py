@@ -97,6 +97,15 @@ async def test_client_reads_submits_many_and_names_dispatch_errors(node: NodePro
             await chain.rpc("no_such")
 
 
+async def test_client_reads_the_bytes_of_storage(node: NodeProcess) -> None:
+    async with ChainClient(node.url) as chain:
+        await chain.submit("Stakes", "set_endpoint", {"endpoint": "http://x"}, EVE)
+        raw = await chain.query_raw("Stakes", ["Endpoints"], [EVE.ss58_address])
+        assert raw == [bytes([4 * 8]) + b"http://x"]
+        found = await chain.query_raw("Disputes", ["Games", "Nodes", "Claims", "Tiles"], [7])
+        assert found == [None, None, None, None]
+
+
 async def test_client_submits_encoded_arguments_of_a_phase(node: NodeProcess) -> None:
     async with ChainClient(node.url) as chain:
         arguments = (4 * 3).to_bytes(1, "little") + b"abc"  # compact length, bytes
