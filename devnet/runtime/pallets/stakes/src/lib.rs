@@ -349,7 +349,11 @@ pub mod pallet {
         }
 
         fn slash(role: Role, who: &T::AccountId, amount: Balance, reason: SlashReason) -> Balance {
-            Self::take(role, who, amount, reason).peek() // dropping a credit burns it
+            let credit = Self::take(role, who, amount);
+            let taken = credit.peek();
+            drop(credit); // dropping a credit burns it
+            Self::tell_slash(role, who, taken, reason);
+            taken
         }
 
         fn slash_for(
@@ -360,24 +364,20 @@ pub mod pallet {
             finder: &T::AccountId,
             share: Permill,
         ) -> Balance {
-            let credit = Self::take(role, who, amount, reason);
+            let credit = Self::take(role, who, amount);
             let taken = credit.peek();
             let (reward, rest) = credit.split(share.mul_floor(taken));
             drop(rest);
             // What the finder's account cannot receive is burned too.
             _ = T::Currency::resolve(finder, reward);
+            Self::tell_slash(role, who, taken, reason);
             taken
         }
     }
 
     impl<T: Config> Pallet<T> {
-        /// Takes up to `amount` off a bond, active part first.
-        fn take(
-            role: Role,
-            who: &T::AccountId,
-            amount: Balance,
-            reason: SlashReason,
-        ) -> Credit<T::AccountId, T::Currency> {
+        /// Takes up to `amount` off a bond, the active part first.
+        fn take(role: Role, who: &T::AccountId, amount: Balance) -> Credit<T::AccountId, T::Currency> {
             let active = Bonds::<T>::get(role, who);
             let mut left = amount;
             let from_active = active.min(left);
@@ -396,8 +396,13 @@ pub mod pallet {
             let (credit, _) = T::Currency::slash(&HoldReason::Bond.into(), who, wanted);
             Self::set_bond(role, who, active, active.saturating_sub(from_active));
             Self::set_unbonding(role, who, chunks);
-            Self::deposit_event(Event::Slashed { account: who.clone(), role, amount: credit.peek(), reason });
             credit
+        }
+
+        fn tell_slash(role: Role, who: &T::AccountId, amount: Balance, reason: SlashReason) {
+            if amount > 0 {
+                Self::deposit_event(Event::Slashed { account: who.clone(), role, amount, reason });
+            }
         }
     }
 }

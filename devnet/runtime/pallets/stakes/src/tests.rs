@@ -231,3 +231,22 @@ fn invalid_genesis_without_a_minimum_bond() {
     let stakes = GenesisConfig { min_solver_bond: 0, ..Default::default() };
     let _ = RuntimeGenesisConfig { stakes, ..Default::default() }.build_storage();
 }
+
+#[test]
+fn a_finder_gets_its_share_of_a_slash_and_the_rest_is_burned() {
+    test_ext().execute_with(|| {
+        use sp_runtime::Permill;
+        assert_ok!(Stakes::bond(origin(1), Role::Solver, 201));
+        let (before, issuance) = (Balances::free_balance(2), Balances::total_issuance());
+        let share = Permill::from_percent(25);
+        let taken = Stakes::slash_for(Role::Solver, &1, 1_000_000, SlashReason::WrongResult, &2, share);
+        assert_eq!((taken, Stakes::bond_of(Role::Solver, &1)), (201, 0));
+        assert_eq!(Balances::free_balance(2), before + 50); // rounded down
+        assert_eq!(Balances::total_issuance(), issuance - 151);
+        System::assert_last_event(
+            Event::Slashed { account: 1, role: Role::Solver, amount: 201, reason: SlashReason::WrongResult }.into(),
+        );
+        assert_eq!(Stakes::slash_for(Role::Solver, &1, 5, SlashReason::WrongResult, &2, share), 0);
+        assert_eq!(Balances::free_balance(2), before + 50);
+    });
+}

@@ -46,8 +46,42 @@ fn matched_unit_becomes_final_after_its_watch_window() {
     });
 }
 
+/// What the disputes were handed over of unit 0: drawn segments, verifiers and where they agree with the solver.
+fn handed_over() -> (Segments, Vec<(AccountId, u16)>) {
+    let list = Disputed::get();
+    let [(0, 0, 0, segments, attesters)] = list.as_slice() else { panic!("one dispute about unit 0: {list:?}") };
+    (segments.clone(), attesters.to_vec())
+}
+
 #[test]
-fn mismatched_unit_costs_the_whole_bond_and_cancels_descendants() {
+fn a_mismatch_is_disputed_and_costs_nobody_anything_yet() {
+    let (mut ext, execution) = challenged();
+    ext.execute_with(|| {
+        let (drawn, segments) = (drawn(0), duty(0).segments);
+        let other = Execution::new(0, 0, &solver(), 1).attest(0, 0);
+        go_through(0, &execution, &other); // two agree with each other, and that counts for nothing
+        assert!(matches!(state(0), UnitState::Disputed(..)));
+        let accusers: Vec<_> = drawn.iter().map(|who| (who.clone(), segments[0])).collect();
+        assert!(has_event(Event::Mismatched {
+            task: 0,
+            unit: 0,
+            solver: solver(),
+            segment: segments[0],
+            accusers: accusers.try_into().expect("two"),
+        }));
+        let masks = drawn.iter().map(|who| (who.clone(), 0)).collect();
+        assert_eq!(handed_over(), (segments, masks));
+        assert_eq!(bond(Role::Solver, &solver()), BOND);
+        drawn.iter().for_each(|who| assert_eq!(bond(Role::Verifier, who), BOND));
+        // they stay obliged, and the unit stays until the dispute is over
+        assert_eq!(drawn.iter().map(OpenDuties::<Test>::get).collect::<Vec<_>>(), vec![1, 1]);
+        run(30);
+        assert!(matches!(state(0), UnitState::Disputed(..)));
+    });
+}
+
+#[test]
+fn a_convicted_unit_costs_the_whole_bond_and_cancels_descendants() {
     posted().execute_with(|| {
         let execution = submit_as(&solver(), 0, 0);
         submit_as(&solver(), 2, 0); // a child, also under verification
@@ -60,10 +94,11 @@ fn mismatched_unit_costs_the_whole_bond_and_cancels_descendants() {
             Balances::total_balance_on_hold(who)
         };
         assert_eq!(held(&solver()), BOND);
-        let truth = Execution::new(0, 0, &solver(), 1).attest(0, 0);
-        let segment = duty(0).segments[0];
-        go_through(0, &execution, &truth);
-        assert!(has_event(Event::Mismatched { task: 0, unit: 0, solver: solver(), segment }));
+        go_through(0, &execution, &Execution::new(0, 0, &solver(), 1).attest(0, 0));
+        let finder = verifiers()[0].clone();
+        let before = Balances::free_balance(&finder);
+        let relisted_units = Verification::convict(0, 0, &finder, sp_runtime::Permill::from_percent(25));
+        assert_eq!((relisted_units, Balances::free_balance(&finder)), (3, before + BOND / 4));
         assert!(has_event(Event::UnitRefused { task: 0, unit: 0, solver: solver(), reason: SlashReason::WrongResult }));
         assert_eq!((held(&solver()), bond(Role::Solver, &solver())), (0, 0));
         for (unit, reason) in [(0, RelistReason::Refused), (2, RelistReason::Cancelled), (4, RelistReason::Cancelled)] {
@@ -81,6 +116,42 @@ fn mismatched_unit_costs_the_whole_bond_and_cancels_descendants() {
 }
 
 #[test]
+fn an_acquitted_unit_has_one_more_window_and_then_is_final() {
+    for again in [true, false] {
+        let (mut ext, execution) = challenged();
+        ext.execute_with(|| {
+            go_through(0, &execution, &Execution::new(0, 0, &solver(), 1).attest(0, 0));
+            let (segments, attesters) = handed_over();
+            attesters.iter().for_each(|(who, _)| Verification::discharge(who)); // as after their slash
+            Verification::acquit(0, 0, Verifiers::new(), segments, again);
+            assert!(matches!(state(0), UnitState::Challengeable(..)));
+            assert!(Watches::<Test>::get(0, 0).expect("watched").second);
+            assert_eq!(Verification::interrupt_watch(0, 1), None);
+            run(if again { 3 } else { 0 });
+            assert!(matches!(state(0), UnitState::Challengeable(..)));
+            run(1);
+            assert!(matches!(state(0), UnitState::Final(..)));
+            assert!(is_clean());
+        });
+    }
+}
+
+#[test]
+fn an_open_window_can_be_interrupted_and_a_closed_one_cannot() {
+    let (mut ext, execution) = challenged();
+    ext.execute_with(|| {
+        go_through(0, &execution, &execution.attest(0, 0));
+        run_to(4); // the last block of the window
+        let watch = Verification::interrupt_watch(0, 0).expect("open");
+        assert_eq!((watch.until, watch.second, watch.matched.len()), (4, false, 2));
+        assert!(matches!(state(0), UnitState::Disputed(..)));
+        assert_eq!(Verification::interrupt_watch(0, 0), None);
+        run(20);
+        assert!(matches!(state(0), UnitState::Disputed(..)));
+    });
+}
+
+#[test]
 fn a_mismatch_in_a_later_drawn_segment_is_named() {
     let (mut ext, execution) = challenged();
     ext.execute_with(|| {
@@ -88,7 +159,9 @@ fn a_mismatch_in_a_later_drawn_segment_is_named() {
         found.segments[1].1 .0[0] ^= 1; // only the second witness differs
         let segment = duty(0).segments[1];
         go_through(0, &execution, &found);
-        assert!(has_event(Event::Mismatched { task: 0, unit: 0, solver: solver(), segment }));
+        let (segments, attesters) = handed_over();
+        assert!(attesters.iter().all(|(_, mask)| *mask == 1));
+        assert_eq!(first_difference(1, &segments), Some(segment));
     });
 }
 
@@ -162,7 +235,7 @@ fn inconclusive_is_nobodys_guilt_and_leads_to_another_draw() {
 }
 
 #[test]
-fn one_against_the_solver_does_not_decide() {
+fn one_against_the_solver_is_enough_for_a_dispute() {
     let (mut ext, execution) = challenged();
     ext.execute_with(|| {
         let (right, wrong) = (execution.attest(0, 0), Execution::new(0, 0, &solver(), 1).attest(0, 0));
@@ -172,25 +245,24 @@ fn one_against_the_solver_does_not_decide() {
         assert_ok!(reveal(&drawn[0], 0, &right));
         assert_ok!(reveal(&drawn[1], 0, &wrong));
         assert_ok!(open(&execution, 0));
-        assert!(has_event(Event::Redrawn { task: 0, unit: 0, epoch: 1 }));
+        assert_eq!(handed_over().1, vec![(drawn[0].clone(), 3), (drawn[1].clone(), 0)]);
         assert_eq!(bond(Role::Solver, &solver()), BOND);
     });
 }
 
 #[test]
-fn verifiers_who_do_not_agree_with_each_other_do_not_decide() {
+fn one_against_the_solver_and_one_silent_is_a_dispute_of_the_first() {
     let (mut ext, execution) = challenged();
     ext.execute_with(|| {
+        let wrong = Execution::new(0, 0, &solver(), 1).attest(0, 0);
         let drawn = drawn(0);
-        let found = [1, 2].map(|variant| Execution::new(0, 0, &solver(), variant).attest(0, 0));
-        for (who, found) in drawn.iter().zip(&found) {
-            assert_ok!(commit(who, 0, found));
-        }
-        for (who, found) in drawn.iter().zip(&found) {
-            assert_ok!(reveal(who, 0, found));
-        }
+        assert_ok!(commit(&drawn[0], 0, &wrong));
+        assert_ok!(commit(&drawn[1], 0, &wrong));
+        assert_ok!(reveal(&drawn[0], 0, &wrong));
         assert_ok!(open(&execution, 0));
-        assert!(has_event(Event::Redrawn { task: 0, unit: 0, epoch: 1 }));
+        run_to(6);
+        assert_eq!(handed_over().1, vec![(drawn[0].clone(), 0)]);
+        assert_eq!(bond(Role::Verifier, &drawn[1]), BOND - PENALTY);
     });
 }
 

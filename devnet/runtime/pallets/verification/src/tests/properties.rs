@@ -155,7 +155,8 @@ fn step(dice: &mut Dice, memory: &mut Memory) {
         69..=79 => ("reveal_solver", &open_some),
         80..=86 => ("stake", &|dice, _| stake(dice)),
         87 => ("close", &|dice, _| close(dice)),
-        88..=92 => return rotate_clock(dice),
+        88 => ("decide", &|dice, _| decide(dice)),
+        89..=92 => return rotate_clock(dice),
         _ => return run(1),
     };
     let root = || sp_io::storage::root(sp_runtime::StateVersion::V1);
@@ -165,6 +166,22 @@ fn step(dice: &mut Dice, memory: &mut Memory) {
         (Some(Err(error)), Some(before)) => assert_eq!(before, root(), "{name} left a trace: {error:?}"),
         _ => {}
     }
+}
+
+/// A dispute ends: the unit is refused, or goes on with the verifiers who matched.
+fn decide(dice: &mut Dice) -> Played {
+    let (task, unit, _, segments, attesters) = dice.pick(&Disputed::get())?;
+    if dice.roll(2) == 0 {
+        Verification::convict(task, unit, &account(10), sp_runtime::Permill::from_percent(50));
+    } else {
+        Disputed::mutate(|list| list.retain(|case| (case.0, case.1) != (task, unit)));
+        let full = |mask: u16| mask.trailing_ones() as usize >= segments.len();
+        let (matched, wrong): (Vec<_>, Vec<_>) = attesters.into_iter().partition(|(_, mask)| full(*mask));
+        wrong.iter().for_each(|(who, _)| Verification::discharge(who));
+        let matched: Vec<_> = matched.into_iter().map(|(who, _)| who).collect();
+        Verification::acquit(task, unit, Verifiers::truncate_from(matched), segments, dice.roll(2) == 0);
+    }
+    Some(Ok(()))
 }
 
 /// The beacon's commits close, or its epoch ends.
@@ -212,9 +229,9 @@ fn check_counters() {
         match &unit.state {
             UnitState::Open | UnitState::Closed => continue,
             UnitState::Assigned(assignment) => loads.entry(assignment.solver.clone()).or_default().assigned += 1,
-            UnitState::Submitted(assignment, _) | UnitState::Challengeable(assignment, _) => {
-                loads.entry(assignment.solver.clone()).or_default().awaiting += 1
-            }
+            UnitState::Submitted(assignment, _)
+            | UnitState::Challengeable(assignment, _)
+            | UnitState::Disputed(assignment, _) => loads.entry(assignment.solver.clone()).or_default().awaiting += 1,
             UnitState::Final(..) => progress.finals += 1,
         }
         progress.claimed += 1;
@@ -232,6 +249,12 @@ fn check_counters() {
     for (_, _, duty) in Duties::<Test>::iter() {
         duty.verifiers.into_iter().for_each(|(who, _)| *open.entry(who).or_default() += 1);
     }
+    for (_, _, watch) in Watches::<Test>::iter() {
+        watch.matched.into_iter().for_each(|who| *open.entry(who).or_default() += 1);
+    }
+    for (_, _, _, _, attesters) in Disputed::get() {
+        attesters.into_iter().for_each(|(who, _)| *open.entry(who).or_default() += 1);
+    }
     assert_eq!(OpenDuties::<Test>::iter().collect::<BTreeMap<_, _>>(), open);
     for role in [Role::Solver, Role::Verifier] {
         let bonded = pallet_stakes::Bonds::<Test>::iter_prefix(role).count() as u32;
@@ -240,11 +263,12 @@ fn check_counters() {
 }
 
 /// Left alone, every claimed unit ends: final, or open again, or refunded.
-fn check_rest() {
+fn check_rest(dice: &mut Dice) {
     for _ in 0..u32::from(MAX_DRAWS) + 4 {
         run(20);
         rotate();
     }
+    while decide(dice).is_some() {}
     run(100);
     for (task, index, unit) in units() {
         let rests = matches!(unit.state, UnitState::Open | UnitState::Final(..) | UnitState::Closed);
@@ -266,7 +290,7 @@ fn play(seed: u64, challenge_ppm: u32, steps: u32) -> BTreeMap<&'static str, u32
             check_money();
             check_counters();
         }
-        check_rest();
+        check_rest(&mut dice);
         check_money();
         check_counters();
         let finals = units().iter().filter(|(_, _, unit)| matches!(unit.state, UnitState::Final(..))).count();
@@ -286,8 +310,19 @@ fn money_and_counters_agree_after_every_random_call() {
         }
     }
     println!("{total:?}");
-    for name in ["post", "claim", "submit", "commit", "reveal", "reveal_solver", "stake", "close", "finals", "relisted"]
-    {
+    for name in [
+        "post",
+        "claim",
+        "submit",
+        "commit",
+        "reveal",
+        "reveal_solver",
+        "stake",
+        "close",
+        "decide",
+        "finals",
+        "relisted",
+    ] {
         assert!(total.get(name).copied().unwrap_or(0) > 0, "{name} never happened: {total:?}");
     }
 }
