@@ -39,8 +39,8 @@ def list_games(node: Node = DEFAULT_NODE, as_json: AsJson = False) -> None:
         head = await link.client.head()
         games = sorted((int(key[0]), game) for key, game in await link.query_map(disputes.GAMES))
         ended = sorted((int(key[0]), game) for key, game in await link.query_map(disputes.ENDED))
-        documents = [_summarise_open(number, game, head.number) for number, game in games]
-        documents += [_summarise_ended(number, game) for number, game in reversed(ended)]
+        documents = [summarise_open(number, game, head.number) for number, game in games]
+        documents += [summarise_ended(number, game) for number, game in reversed(ended)]
         if as_json:
             typer.echo(json.dumps(documents, indent=2))
             return
@@ -67,9 +67,9 @@ def show(number: int, node: Node = DEFAULT_NODE, as_json: AsJson = False) -> Non
         head = (await link.client.head()).number
         game, ended = await link.query(disputes.GAMES, number), await link.query(disputes.ENDED, number)
         if game is not None:
-            summary, last, opened = _summarise_open(number, game, head), head, game.opened
+            summary, last, opened = summarise_open(number, game, head), head, game.opened
         elif ended is not None:
-            summary, last, opened = _summarise_ended(number, ended), ended.ended, ended.opened
+            summary, last, opened = summarise_ended(number, ended), ended.ended, ended.opened
         else:
             fail(f"there is no game {number}; look at `aipow dispute list`")
         with Progress(f"reading blocks {opened} to {last}"):
@@ -98,11 +98,12 @@ async def read_events(link: ChainLink, number: int, first: int, last: int) -> li
     return found
 
 
-def _summarise_open(number: int, game: disputes.Game, head: int) -> dict[str, Any]:
+def summarise_open(number: int, game: disputes.Game, head: int) -> dict[str, Any]:
+    """An open game as JSON; `clocks` in blocks, the running one as of block `head`."""
     clocks = {"defender": game.defender_clock, "challenger": game.challenger_clock}
     side = game.turn.value.lower()
     clocks[side] = max(0, clocks[side] - max(0, head - game.since))
-    place = f", {describe_place(game.place.place.to_plain())}" if game.place else ""
+    place = f", {describe_place(game.place.place)}" if game.place else ""
     where = f"stage {game.stage.name}{f', node {game.node}' if game.node is not None else ''}{place}"
     return {
         "game": number, "status": "open", "task": game.task, "unit": game.unit, "segment": game.segment,
@@ -113,7 +114,8 @@ def _summarise_open(number: int, game: disputes.Game, head: int) -> dict[str, An
     }  # fmt: skip
 
 
-def _summarise_ended(number: int, game: disputes.EndedGame) -> dict[str, Any]:
+def summarise_ended(number: int, game: disputes.EndedGame) -> dict[str, Any]:
+    """An ended game as JSON."""
     winner = None if game.winner is None else game.winner.value.lower()
     words = {
         disputes.Verdict.PROVED: "the chain found what was picked right",

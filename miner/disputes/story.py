@@ -123,7 +123,7 @@ _TELLERS: dict[str, _Teller] = {
     "TraceCommitted": (
         "defender", 1, lambda d: f"step {d['step']}: commits to all node values, root {shorten(d['trace_root'])}"
     ),
-    "NodeOpened": ("defender", 1, lambda d: f"node {d['index']} is {_read_name(d['op'])}: opens its inputs"),
+    "NodeOpened": ("defender", 1, lambda d: f"node {d['index']} ({_read_name(d['op'])}): opens value and inputs"),
     "TilePosted": ("defender", 1, lambda d: f"posts tile {d['tile']}"),
     "ClaimsPosted": (
         "defender", 1, lambda d: f"{describe_place(d['place'])}: posts {len(d['claims'])} claims that it rests on"

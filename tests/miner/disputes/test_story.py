@@ -29,7 +29,7 @@ def test_every_move_is_a_line() -> None:
     text = "\n".join(draw(lines))
     for part in (
         "doubts segment 1 of unit 0/2", "5 hashes over steps", "picks 2: claimed 0xababababab…, counter 0xcdcdcdcdcd…",
-        "node 57 is matmul", "tile 0: posts 1 claims", "computes tile 0: hash", "5Eve wins, 5Dave loses",
+        "node 57 (matmul)", "tile 0: posts 1 claims", "computes tile 0: hash", "5Eve wins, 5Dave loses",
     ):  # fmt: skip
         assert part in text
 
