@@ -97,9 +97,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the devnet running after the summary, until Ctrl-C.")] = False,
     preset: Preset = "dev",
     folder: Annotated[Path | None, typer.Option(help="Folder for data and logs; a temporary one by default.")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Longest duration before it judges what it has; 210, of a lie 300.")
-    ] = None,
+    seconds: Annotated[float, typer.Option(help="Longest duration before it judges what it has.")] = 300.0,
     cheat: Annotated[
         LieName | None, typer.Option(help="Tell the story of one lie, from the liar's process to the on-chain verdict.")
     ] = None,
@@ -121,15 +119,15 @@ def demo(
     from devnet.network import DEMO_PLAN  # noqa: PLC0415
 
     options = DemoOptions(
-        plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds or 210.0, folder=folder, keep=keep
+        plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds, folder=folder, keep=keep
     )
     _end_with(lambda: run_demo(options, json_summary))
 
 
-def _demo_lie(cheat: LieName, json_summary: bool, folder: Path | None, seconds: float | None) -> NoReturn:
+def _demo_lie(cheat: LieName, json_summary: bool, folder: Path | None, seconds: float) -> NoReturn:
     from devnet.lies import LieOptions, run_lie  # noqa: PLC0415 - as above
 
-    options = LieOptions(cheat.value, limit_seconds=seconds or 300.0, folder=folder)
+    options = LieOptions(cheat.value, limit_seconds=seconds, folder=folder)
     _end_with(lambda: run_lie(options, json_summary))
 
 

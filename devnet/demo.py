@@ -36,7 +36,8 @@ JUDGE_AFTER_WORK_EPOCHS = 5  # schedules earned by work that the shares are judg
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo trains and how long it may take; the defaults fit 2 cores and 4 minutes."""
+    """What the demo trains and how long it may take; the defaults fit 2 cores and 5 minutes: the cheater's clock in its
+    dispute takes one of them."""
 
     plan: NetworkPlan = DEMO_PLAN
     model: str = "digits-mlp"
@@ -44,7 +45,7 @@ class DemoOptions:
     rounds: int = 8
     segments: int = 4
     steps: int = 120
-    limit_seconds: float = 210.0
+    limit_seconds: float = 300.0
     folder: Path | None = None
     keep: bool = False
 

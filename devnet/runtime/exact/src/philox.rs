@@ -1,7 +1,6 @@
 //! E7: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
 
-use crate::opening::Hasher;
-use crate::types::Hash;
+use crate::{opening::Hasher, types::Hash};
 
 /// Key words for a purpose: the first 8 bytes of H("philox/v1" ‖ seed ‖ purpose).
 pub fn derive_key(hash: Hasher, seed: &Hash, purpose: &[u8]) -> [u32; 2] {
@@ -17,7 +16,7 @@ fn word(key: [u32; 2], stream: u32, step: u32, index: u64) -> u32 {
 
 /// Number `index` of a draw of numbers below `bound`: ⌊word · bound / 2^32⌋.
 pub fn below(key: [u32; 2], stream: u32, step: u32, index: u64, bound: u32) -> u32 {
-    (u64::from(word(key, stream, step, index)) * u64::from(bound) >> 32) as u32
+    ((u64::from(word(key, stream, step, index)) * u64::from(bound)) >> 32) as u32
 }
 
 /// Four words for a counter under a key.

@@ -144,7 +144,7 @@ impl<T: Config> Pallet<T> {
     /// The solver is wrong: it loses its bond, and so do the verifiers who attested its result of that segment.
     fn convict(task: TaskId, unit: UnitIndex, mut case: Case<T::AccountId>, finder: T::AccountId, segment: u16) -> u32 {
         let place = case.segments.iter().position(|drawn| *drawn == segment);
-        let has_attested = |agreement: u16| place.is_some_and(|place| agreement >> place & 1 == 1);
+        let has_attested = |agreement: u16| place.is_some_and(|place| (agreement >> place) & 1 == 1);
         let guilty: Vec<_> = case
             .attesters
             .iter()

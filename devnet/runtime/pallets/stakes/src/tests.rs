@@ -234,7 +234,7 @@ fn invalid_genesis_without_a_minimum_bond() {
 
 #[test]
 fn a_finder_gets_its_share_of_a_slash_and_the_rest_is_burned() {
-    test_ext().execute_with(|| {
+    new_test_ext().execute_with(|| {
         use sp_runtime::Permill;
         assert_ok!(Stakes::bond(origin(1), Role::Solver, 201));
         let (before, issuance) = (Balances::free_balance(2), Balances::total_issuance());

@@ -119,6 +119,54 @@ fn invalid_post_of_bad_work() {
 }
 
 #[test]
+fn what_a_dispute_counts_on_both_sides_of_its_bounds() {
+    new_test_ext().execute_with(|| {
+        let counts = |node_count, state_count, arrays, steps_per_segment| {
+            let data = DataRule { arrays, ..spec().data };
+            TaskSpec { node_count, state_count, data, steps_per_segment, macs_per_step: 1, ..spec() }
+        };
+        let (most, steps) = (MAX_LEAVES, spec().steps_per_segment);
+        for bad in [
+            counts(0, 1, 1, steps),
+            counts(1, 0, 1, steps),
+            counts(1, 1, 0, steps),
+            counts(most + 1, 1, 1, steps),
+            counts(1, most + 1, 1, steps),
+            counts(1, 1, most + 1, steps),
+            counts(1, 1, 1, MAX_STEPS + 1),
+        ] {
+            assert_noop!(Pallet::post(origin(OWNER), bad), Error::<Test>::NotDisputable);
+        }
+        assert_ok!(Pallet::post(origin(OWNER), counts(1, 1, 1, 1)));
+        assert_ok!(Pallet::post(origin(OWNER), counts(most, most, most, MAX_STEPS)));
+    });
+}
+
+#[test]
+fn a_disputed_unit_can_be_accepted_and_stays_a_parent() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(Pallet::post(origin(OWNER), spec()));
+        assert_noop!(Pallet::dispute_unit(0, 0), Error::<Test>::WrongState);
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, 0));
+        assert_noop!(Pallet::dispute_unit(0, 0), Error::<Test>::WrongState);
+        let (root, end) = (H256::repeat_byte(8), H256::repeat_byte(9));
+        let macs = spec().macs_per_unit().expect("few");
+        assert_ok!(Pallet::submit_unit(0, 0, &SOLVER, root, end, macs, 0));
+        assert_ok!(Pallet::dispute_unit(0, 0));
+        assert!(matches!(Units::<Test>::get(0, 0).state, UnitState::Disputed(..)));
+        let child = Pallet::child_of(0, 0).expect("a round more");
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, child));
+        assert_eq!(Pallet::start_state_root(0, child), Some(end));
+        assert_noop!(Pallet::finalise_unit(0, 0, &[]), Error::<Test>::WrongState);
+        assert_ok!(Pallet::accept_unit(0, 0));
+        assert_ok!(Pallet::dispute_unit(0, 0));
+        assert_eq!(Pallet::relist(0, 0, RelistReason::Refused), vec![0, child]);
+        assert_eq!(Units::<Test>::get(0, 0), Unit { attempt: 1, state: UnitState::Open });
+        assert!(Loads::<Test>::iter().next().is_none());
+    });
+}
+
+#[test]
 fn deadline_on_both_sides_of_its_bounds() {
     new_test_ext().execute_with(|| {
         for deadline_blocks in [0, 101] {

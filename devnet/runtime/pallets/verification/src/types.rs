@@ -269,7 +269,7 @@ pub fn compute_verdict(
 /// Where two parties agree: bit i for the i-th drawn segment.
 pub fn compute_agreement(found: &SegmentResults, solver: &SegmentResults) -> u16 {
     let pairs = found.iter().zip(solver.iter()).enumerate();
-    pairs.filter(|(_, (a, b))| a == b).fold(0, |mask, (place, _)| mask | 1 << place)
+    pairs.filter(|(_, (a, b))| a == b).fold(0, |mask, (place, _)| mask | (1 << place))
 }
 
 /// The first drawn segment on which a party with this agreement differs from the solver.

@@ -457,6 +457,9 @@ fn obligations_keep_bonds_from_leaving() {
         System::set_block_number(1);
         go_through(0, &execution, &execution.attest(0, 0));
         System::set_block_number(11);
+        assert_noop!(withdraw(), pallet_stakes::Error::<Test>::Obliged); // what it attested can still be disputed
+        run(1);
+        assert!(matches!(state(0), UnitState::Final(..)));
         assert_ok!(withdraw());
     });
 }
