@@ -104,6 +104,7 @@ class Demo:
             observer = Watcher(node.rpc_url)
             views[node.name] = observer.view(numbers)
             observer.close()
+        watcher.close()  # idle meanwhile, so that its node may have closed it
         params = watcher.read("BlockRights", "Params")
         works = watcher.works(params["decay_epochs"], params["decay"] / 10**6)
         return [

@@ -127,6 +127,7 @@ class LieStory:
             observer = Watcher(node.rpc_url)
             views[node.name] = observer.view(numbers)
             observer.close()
+        watcher.close()  # idle meanwhile, so that its node may have closed it
         slashed = {account: facts.slashed for account, facts in watcher.accounts.items()}
         bond = watcher.read("Stakes", "Bonds", lie.role, self.liar) or 0
         findings = [check_authors(blocks, views)]
