@@ -29,9 +29,9 @@ impl<T: frame_system::Config> StatedWeight<T> {
         Weight::from_parts(200_000_000, 16_384).saturating_add(T::DbWeight::get().reads_writes(40, 40))
     }
 
-    /// Listing units again, each with its solver's load, duty and watch.
+    /// Listing units again, each with its solver's load, duty, watch and disputes.
     fn relist(units: u32) -> Weight {
-        let each = Weight::from_parts(20_000_000, 4_096).saturating_add(T::DbWeight::get().reads_writes(3, 5));
+        let each = Weight::from_parts(20_000_000, 4_096).saturating_add(T::DbWeight::get().reads_writes(5, 8));
         each.saturating_mul(u64::from(units))
     }
 }

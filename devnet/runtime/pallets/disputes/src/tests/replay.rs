@@ -169,7 +169,7 @@ fn check_refused(list: &[Value], parties: &[AccountId; 2], name: &str) -> u32 {
 fn play(vector: &Value) -> (u32, u32) {
     let challenger = watcher(1);
     let parties = [solver_of(&vector["unit"]), challenger.clone()];
-    prepare(vector, &[challenger.clone()]);
+    prepare(vector, std::slice::from_ref(&challenger));
     NextGame::<Test>::put(GAME);
     let opening = &vector["open"];
     let title = text(vector, "name");
