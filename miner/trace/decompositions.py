@@ -107,9 +107,13 @@ def log_softmax(e: Emitter, x: Value, axis: int) -> Value:
 
 
 def log_softmax_backward(e: Emitter, grad: Value, y: Value, axis: int) -> Value:
-    """g − e^y · Σ g."""
-    known = e.row_sums.get(grad.id) if axis in (-1, len(e.shape(y)) - 1) else None
-    return e.sub(grad, e.mul(e.unary("exp", y), e.sum(grad, [axis]) if known is None else known))
+    """g − e^y · Σ g, of which most numbers are tiny."""
+    is_last = axis in (-1, len(e.shape(y)) - 1)
+    known = e.row_sums.get(grad.id) if is_last else None
+    result = e.sub(grad, e.mul(e.unary("exp", y), e.sum(grad, [axis]) if known is None else known))
+    if is_last:
+        e.long_tailed.add(result.id)
+    return result
 
 
 def nll_loss(e: Emitter, logits: Value, target: Value, ignored: int, mean: bool) -> tuple[Value, Value]:

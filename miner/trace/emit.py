@@ -22,6 +22,9 @@ from consensus.graph.ops import OPS
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
+MIN_TAIL = 2**9
+"""Shortest rows of long-tailed values that are split in products (= 512)."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -41,6 +44,8 @@ class Emitter:
         self.bits = bits
         self.row_sums: dict[int, Value] = {}
         """Sums over the last axis (kept as 1) of values whose making tells them without adding up."""
+        self.long_tailed: set[int] = set()
+        """Values whose rows are a few large numbers and thousands of tiny ones that count together."""
         self._streams = 0
         self._known: dict[int, Array | None] = {}
 
@@ -241,10 +246,30 @@ class Emitter:
         return Value(self.builder.add("add_rows", values.id, index.id, attrs={"rows": rows}))
 
     def matmul(self, a: Value, b: Value) -> Value:
-        """Exact product with the emitter's bits; over K = 1 it is an elementwise product without a grid."""
+        """Exact product with the emitter's bits; over K = 1 it is an elementwise product without a grid.
+
+        Rows of a long-tailed left operand go to two grids, the numbers under max · 2^−(bits/2) to one of their own: on
+        the grid of a probability near 1 all those under 2^−bits would be 0, and with them what they say together.
+        """
         if self.shape(a)[-1] == 1:
             return self.mul(a, b)
+        if self._is_long_tailed(a):
+            size = self.unary("abs", a)
+            large = self.op("gt", size, self.mul(self.reduce("amax", size, [-1]), 2.0 ** -(self.bits // 2)))
+            head, tail = self.where(large, a, 0.0), self.where(large, 0.0, a)
+            return self.add(self._product(head, b), self._product(tail, b))
+        return self._product(a, b)
+
+    def _product(self, a: Value, b: Value) -> Value:
         return Value(self.builder.matmul(a.id, b.id, self.bits))
+
+    def _is_long_tailed(self, value: Value) -> bool:
+        """Whether rows of a value, seen through reshapes, are those of a long-tailed one."""
+        node, size = self.builder.node(value.id), self.shape(value)[-1]
+        while node.op == "reshape" and value.id not in self.long_tailed:
+            value = Value(node.inputs[0])
+            node = self.builder.node(value.id)
+        return value.id in self.long_tailed and self.shape(value)[-1] == size >= MIN_TAIL
 
     def uniform(self, shape: Sequence[int]) -> Value:
         """Fresh f32 in [0, 1) by the unit's seed and the step (E7); each call has a stream of its own."""
