@@ -95,8 +95,11 @@ class LieStory:
         self.liar = Wallet.from_uri(self.lie.liar).address
         self.watcher: Watcher
 
-    def run(self, on_phase: Callable[[str], None]) -> list[Finding]:
-        """Starts everything, follows the chain until the lie is judged or time is over, and judges."""
+    def run(
+        self, on_phase: Callable[[str], None], on_poll: Callable[[LieStory], None] | None = None
+    ) -> list[Finding]:
+        """Starts everything, follows the chain until the lie is judged or time is over, and judges. `on_poll` is called
+        after each look at the chain."""
         options = self.options
         deadline = time.monotonic() + options.limit_seconds
         on_phase("starting the operator's node")
@@ -110,6 +113,8 @@ class LieStory:
         while time.monotonic() < deadline and not self._is_judged():
             self.group.check()
             self.watcher.poll()
+            if on_poll is not None:
+                on_poll(self)
             for number in set(self.watcher.games) - seen:
                 seen.add(number)
                 on_phase(f"game {number} has begun")
