@@ -834,6 +834,9 @@ CLAIMS: StorageItem[list[Hash]] = StorageItem("Disputes", "Claims", (int,), list
 TILES: StorageItem[bytes | None] = StorageItem("Disputes", "Tiles", (int,), bytes, True)
 """The tile in question, once it is posted and until one of its elements is picked."""
 
+ALARMS: StorageItem[int | None] = StorageItem("Disputes", "Alarms", (int,), int, True)
+"""Block for which the timer of an open game's clocks is set: not after the first block in which the turn is over."""
+
 OPEN_GAMES: StorageItem[list[int]] = StorageItem("Disputes", "OpenGames", (int, int,), list[int], False)
 """The open games of a unit, oldest first."""
 

@@ -105,6 +105,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Tiles<T: Config> = StorageMap<_, Twox64Concat, GameId, TileBytes>;
 
+    /// Block for which the timer of an open game's clocks is set: not after the first block in which the turn is over.
+    #[pallet::storage]
+    pub type Alarms<T: Config> = StorageMap<_, Twox64Concat, GameId, BlockNumber>;
+
     /// The open games of a unit, oldest first.
     #[pallet::storage]
     pub type OpenGames<T: Config> =

@@ -138,26 +138,28 @@ impl<T: Config> Pallet<T> {
         game.stage = stage;
         game.since = Self::now();
         game.moves = game.moves.saturating_add(1);
-        if game.last_block() < game.alarm {
-            Self::set_alarm(id, &mut game);
+        if Alarms::<T>::get(id).is_none_or(|alarm| game.last_block() < alarm) {
+            Self::set_alarm(id, &game);
         }
         Games::<T>::insert(id, game);
     }
 
     /// Sets the timer of a game to the first block in which the turn is over. Most turns are over long before, so that
     /// a timer is set anew only when it fires, or for a turn that may end earlier.
-    fn set_alarm(id: GameId, game: &mut GameOf<T>) {
-        game.alarm = game.last_block().saturating_add(1);
-        Timers::<T>::schedule(Self::now(), game.alarm, Timer::Clock(id, game.alarm));
+    fn set_alarm(id: GameId, game: &GameOf<T>) {
+        let alarm = game.last_block().saturating_add(1);
+        Alarms::<T>::insert(id, alarm);
+        Timers::<T>::schedule(Self::now(), alarm, Timer::Clock(id, alarm));
     }
 
     /// Ends the game if the clock of the side to move has run out. A timer in whose place an earlier one was set is stale.
     pub(crate) fn on_clock(id: GameId, alarm: pallet_stakes::BlockNumber) {
-        let Some(mut game) = Self::open_game(id).filter(|game| game.alarm == alarm) else { return };
-        if Self::now() <= game.last_block() {
-            Self::set_alarm(id, &mut game);
-            Games::<T>::insert(id, game);
+        if Alarms::<T>::get(id) != Some(alarm) {
             return;
+        }
+        let Some(game) = Self::open_game(id) else { return };
+        if Self::now() <= game.last_block() {
+            return Self::set_alarm(id, &game);
         }
         let winner = match game.turn {
             Side::Defender => Side::Challenger,

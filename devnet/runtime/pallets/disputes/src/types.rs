@@ -352,8 +352,6 @@ pub struct Game<AccountId> {
     pub since: BlockNumber,
     /// Moves made so far, the opening included.
     pub moves: u32,
-    /// Block for which the timer of its clocks is set: not after the first block in which the turn is over.
-    pub alarm: BlockNumber,
     /// What the challenger has at stake, plancks.
     pub bond: Balance,
     /// Root of the state from which the segment starts.

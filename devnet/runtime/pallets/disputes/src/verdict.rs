@@ -55,6 +55,7 @@ impl<T: Config> Pallet<T> {
     /// Removes a game from storage, keeps how it ended, and tells it.
     fn forget(id: GameId, game: &GameOf<T>, winner: Option<Side>, verdict: Verdict) {
         Games::<T>::remove(id);
+        Alarms::<T>::remove(id);
         Nodes::<T>::remove(id);
         Claims::<T>::remove(id);
         Tiles::<T>::remove(id);

@@ -8,7 +8,7 @@ use crate::{
 use alloc::vec::Vec;
 use codec::Encode;
 use frame_support::{ensure, pallet_prelude::DispatchResult, traits::fungible::MutateHold};
-use pallet_stakes::{BlockNumber, Role, StakeProvider};
+use pallet_stakes::{Role, StakeProvider};
 use pallet_tasks::{Submission, TaskId, TaskSpec, UnitIndex, UnitState};
 use pallet_verification::{
     first_difference,
@@ -82,7 +82,6 @@ impl<T: Config> Pallet<T> {
             turn: Side::Defender,
             since: now,
             moves: 0,
-            alarm: BlockNumber::MAX,
             bond,
             start,
             end,

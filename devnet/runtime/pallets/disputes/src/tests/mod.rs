@@ -91,7 +91,7 @@ pub fn ended(game: GameId) -> (Verdict, Option<Side>) {
 pub fn is_clean() -> bool {
     let games = Games::<Test>::iter().count() + Nodes::<Test>::iter().count() + Claims::<Test>::iter().count();
     let units = OpenGames::<Test>::iter().count() + Cases::<Test>::iter().count() + Tiles::<Test>::iter().count();
-    games + units + RetiredItems::<Test>::iter().count() == 0
+    games + units + RetiredItems::<Test>::iter().count() + Alarms::<Test>::iter().count() == 0
         && pallet_verification::OpenDuties::<Test>::iter().count() == 0
         && pallet_verification::Watches::<Test>::iter().count() == 0
 }
