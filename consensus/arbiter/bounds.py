@@ -2,7 +2,7 @@
 
 Two figures, which a test holds against each other: `measure_opening` encodes the opening of one place with blank data
 (nothing of the size of a tensor is made), `largest_opening` adds up an op's worst parts, whatever the shapes: a form of
-eight dimensions, tiles of 8-byte elements where the op takes them, two tiles for every 33 of 2^28 elements, so 24 siblings.
+eight dimensions, tiles of 8-byte elements where the op takes them, two tiles for 33 of 2^28 elements, so 24 siblings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reductions as trees of partials: sum, amax, add_rows by output element, matmul by output tile.
 
-A reduction's set is cut into parts of its input's tiles; a leaf is what one part contributes. Leaves combine by `FAN` (or
-`MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact sum; at
+A reduction's set is cut into parts of its input's tiles; a leaf is what one part contributes. Leaves combine by `FAN`
+(or `MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact sum; at
 last one rounding.
 
     op        of (set)                        leaves                       quantities            top
@@ -14,8 +14,9 @@ last one rounding.
               RIGHT_MAXIMUM: matrix · ⌈N/32⌉  ⌈K/32⌉ parts of B            … of 32 columns       element
               + J · SUM: (matrix, I, J)       a part of A and one of B     32×32 SUM
 
-Cut are the matrices of the last two axes, at multiples of 32: a part lies in one tile even where small axes count as one.
-There a tile of a matmul's output holds several matrices and is made of elements; elsewhere (matrix, I, J) is its number.
+Cut are the matrices of the last two axes, at multiples of 32: a part lies in one tile even where small axes count as
+one. There a tile of a matmul's output holds several matrices and is made of elements; elsewhere (matrix, I, J) is its
+number.
 
 Values: a maximum is 4 bytes a lane (the f32's bits), a sum 8 bytes (int64); lanes are 1, for matmul 32 and 1,024.
 Operands of a leaf: its input tiles, then the roots of the maxima that a sum needs; of an inner node: its children;

@@ -1,7 +1,7 @@
 """Ops that a whole output tile is computed for at once: elementwise ones (E1, E5), expand, output and the sources.
 
-NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two, or more where they are small. So
-an output tile needs exactly one tile of each input, that of the element which its first element comes from.
+NumPy's broadcasting lines dimensions up from the right, and a tile covers the last two, or more where they are small.
+So an output tile needs exactly one tile of each input, that of the element which its first element comes from.
 
     tile of          operands, in order              value
     const, iota      none                            from attributes and place
