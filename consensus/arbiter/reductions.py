@@ -1,8 +1,8 @@
 """Reductions as trees of partials: sum, amax, add_rows by output element, matmul by output tile.
 
 A reduction's set is cut into parts of its input's tiles; a leaf is what one part contributes. Leaves combine by `FAN`
-(or `MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact sum; at
-last one rounding.
+(or `MATMUL_FAN`) to the root. First the largest magnitude, which fixes the grid (E2); then, on that grid, the exact
+sum; at last one rounding.
 
     op        of (set)                        leaves                       quantities            top
     sum       MAXIMUM, SUM: output element    the parts that meet          MAXIMUM, SUM          element

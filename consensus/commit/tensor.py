@@ -1,8 +1,8 @@
 """Tensor roots: a Merkle root over 32×32 tiles, topped with dtype and shape. A tile is the unit of opening (DESIGN §3).
 
 The tensor is seen as [batch…, rows, columns]: rank 1 is one row, rank 0 one row of one column. While it has more than
-two axes and the last two hold at most 32 elements together, they count as one axis: a convolution's kernels of 3×3 would
-fill 9 places of a tile each, and [64, 32, 3, 3] is 64 batches of 32 rows of 9 columns instead. Tiles are zero padded,
+two axes and the last two hold at most 32 elements together, they count as one: kernels of 3×3 would fill 9 places of a
+tile each, and [64, 32, 3, 3] is 64 batches of 32 rows of 9 columns instead. Tiles are zero padded,
 row major, little-endian; an f32 tile has 4 KiB. Dtype and shape stand in the root, so that the number of tiles, which a
 proof needs, is itself committed.
 """
