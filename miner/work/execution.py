@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from consensus.commit.hashing import Hash32
 from consensus.commit.state import State, compute_state_root
 from consensus.commit.tensor import compute_form
@@ -18,10 +19,10 @@ PROBE_SEED = bytes(32)  # any seed: every batch of a task has the same form
 def verify_task_graph(spec: TaskSpec, graph: bytes, dataset: bytes) -> None:
     """Raises `TaskSpecError`, `DatasetError` unless graph, document and data fit each other.
 
-    Checked: the graph is one of ours (`GraphError` becomes `TaskSpecError`), has the committed root, MACs, nodes and
-    tensors of the state, its batch inputs have the names, dtypes and shapes that the data order gives, and the data set
-    has the committed root: a dispute could not be won in a task where one of them is another. Still trusted: that the
-    initial state has the graph's form; the executor refuses it otherwise.
+    Checked: the graph is one of ours (`GraphError` becomes `TaskSpecError`) and trains, has the committed root, MACs,
+    nodes and tensors of the state, its batch inputs have the names, dtypes and shapes that the data order gives, and
+    the data set has the committed root and no NaN: a dispute could not be won in a task where one of them is another.
+    Still trusted: that the initial state has the graph's form; the executor refuses it otherwise.
     """
     try:
         parsed = Graph.from_bytes(graph)
@@ -32,10 +33,15 @@ def verify_task_graph(spec: TaskSpec, graph: bytes, dataset: bytes) -> None:
     if parsed.macs() != spec.macs_per_step:
         raise TaskSpecError("macs_per_step", f"the graph costs {parsed.macs()}, the document says {spec.macs_per_step}")
     signature = parsed.signature()
+    if signature.purpose != "train":
+        raise TaskSpecError("graph", f"it is there to {signature.purpose}, not to train")
     _verify_count("node_count", len(parsed.nodes), spec.node_count, "nodes in the graph")
     _verify_count("state_count", len(signature.state), spec.state_count, "state tensors in the graph")
     data = load_dataset(dataset, spec.order)
     _verify_count("data_arrays", len(data.arrays), spec.data_arrays, "arrays in the data set")
+    for name, array in data.arrays.items():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise TaskSpecError("dataset", f"array {name[:64]!r} holds a NaN, which a dispute cannot settle")
     if compute_data_root(data.arrays).hex() != spec.data_root:
         raise TaskSpecError("data_root", "the data set's arrays have another root")
     batch = data.batch(PROBE_SEED, 0)

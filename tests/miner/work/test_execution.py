@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
+from consensus.graph import GraphBuilder
 from consensus.protocol.units import UnitRef
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
@@ -77,6 +78,8 @@ def test_graph_must_fit_its_document(tmp_path: Path) -> None:
     larger = dataclasses.replace(spec.order, batch=9)
     arrays = {"x": np.zeros((9, FEATURES), np.float32), "z": np.zeros((9, 1), np.float32)}
     other, other_root = encode_tensors(arrays), compute_data_root(arrays).hex()
+    arrays["x"][0, 0] = np.nan
+    holed, holed_root = encode_tensors(arrays), compute_data_root(arrays).hex()
     for changed, graph, dataset, field in (
         (spec, b"junk", inputs.dataset, "graph"),
         (spec, inputs.graph + b" ", inputs.dataset, "graph"),
@@ -85,9 +88,22 @@ def test_graph_must_fit_its_document(tmp_path: Path) -> None:
         (dataclasses.replace(spec, order=larger), inputs.graph, inputs.dataset, "order"),
         (dataclasses.replace(spec, data_root=other_root), inputs.graph, other, "order"),
         (spec, inputs.graph, other, "data_root"),
+        (dataclasses.replace(spec, data_root=holed_root), inputs.graph, holed, "NaN"),
         (dataclasses.replace(spec, data_arrays=1), inputs.graph, inputs.dataset, "data_arrays"),
         (dataclasses.replace(spec, node_count=spec.node_count + 1), inputs.graph, inputs.dataset, "node_count"),
         (dataclasses.replace(spec, state_count=2), inputs.graph, inputs.dataset, "state_count"),
     ):  # fmt: skip
         with pytest.raises(TaskSpecError, match=field):
             verify_task_graph(changed, graph, dataset)
+
+
+def test_a_graph_that_does_not_train_is_no_task(tmp_path: Path) -> None:
+    """It has no loss and no gradient norm, which every step's leaf of a history holds."""
+    with BlobStore(tmp_path / "blobs") as store:
+        inputs = make_inputs(store)
+    builder = GraphBuilder()
+    builder.output("result", "y", builder.input("batch", "x", "f32", (1,)))
+    graph = builder.finish()
+    spec = dataclasses.replace(inputs.spec, graph_root=graph.root().hex(), macs_per_step=graph.macs())
+    with pytest.raises(TaskSpecError, match="not to train"):
+        verify_task_graph(spec, graph.to_bytes(), inputs.dataset)
