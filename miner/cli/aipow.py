@@ -14,7 +14,7 @@ import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
-from miner.cli import dispute, graph
+from miner.cli import dispute, graph, lab
 from miner.cli.common import (
     PASSWORD_VARIABLE,
     default_base_path,
@@ -45,6 +45,7 @@ app.add_typer(task_app, name="task")
 app.add_typer(graph.app, name="graph")
 app.add_typer(account_app, name="account")
 app.add_typer(dispute.app, name="dispute")
+app.add_typer(lab.app, name="lab")
 
 DEFAULT_NODE = "ws://127.0.0.1:9944"
 

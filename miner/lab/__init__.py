@@ -1,0 +1,1 @@
+"""The protocol's economics, tried out: what `aipow lab` computes."""
