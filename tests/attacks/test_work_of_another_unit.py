@@ -1,7 +1,7 @@
 """Duplicate, renamed and re-signed units: work that was done once, or by somebody else, is handed in again.
 
-Source: docs/protocol.md, "Unit seed": it holds task, unit, attempt, the assignment's block and the solver, so that every
-public field of a unit changes the data order, and with it every root.
+Source: docs/protocol.md, "Unit seed": it holds task, unit, attempt, the assignment's block and the solver, so that
+every public field of a unit changes the data order, and with it every root.
 """
 
 from consensus.commit.hashing import Hash32, blake2_256
