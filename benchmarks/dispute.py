@@ -3,7 +3,7 @@
 A solver executes one segment of a real training with a lie in it, a challenger executes it honestly, and the two play
 the game of docs/disputes.md under the referee, the pallet's twin. Printed are transactions, the largest of them, and
 the CPU time of either side beside the segment's own execution. Bars of issue 5: at most 40 transactions, at most
-64 KiB, the honest side at most 3 times the segment's execution, settled within 10 s of blocks at 250 ms (a move a block).
+64 KiB, the honest side at most 3 times the segment's execution, settled within 10 s of blocks at 250 ms (one a move).
 """
 
 from __future__ import annotations
