@@ -7,12 +7,12 @@ could.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.records import SegmentRecord
-from consensus.commit.state import compute_state_root
+from consensus.commit.state import State, compute_state_root
 from miner.kernels import Executor
 from miner.work.data import Dataset, make_dataset
 from miner.work.segment import (
@@ -50,13 +50,13 @@ def train(
 ) -> list[SegmentResult]:
     """All segments of a unit, by whatever batches and pace."""
     executor, source = make_executor(), batches or load_data()
-    state: Mapping[str, object] = INITIAL
+    state: State = INITIAL
     results: list[SegmentResult] = []
     records: list[SegmentRecord] = []
     for index in range(SEGMENTS):
         previous = compute_previous_record(unit_seed, records, index, compute_state_root(INITIAL))
         job = SegmentJob(unit_seed, index, STEPS, previous)
-        results.append(run_segment(executor, source, state, job, pace))  # type: ignore[arg-type]
+        results.append(run_segment(executor, source, state, job, pace))
         records.append(results[-1].compute_record(SOLVER))
         state = results[-1].end_state
     return results
@@ -69,17 +69,17 @@ def sign(results: Sequence[SegmentResult], account: AccountId = SOLVER) -> tuple
 
 def verify(
     records: Sequence[SegmentRecord],
-    states: Sequence[Mapping[str, object]],
+    states: Sequence[State],
     index: int,
     unit_seed: Hash32 = SEED,
     solver: AccountId = SOLVER,
 ) -> ReplayReport:
     """An honest verifier's replay of one segment; ``states`` are the starts that the solver serves, by segment."""
     committed = CommittedSegment(solver, unit_seed, STEPS, tuple(records), index, compute_state_root(INITIAL))
-    return replay_segment(make_executor(), load_data(), states[index], committed)  # type: ignore[arg-type]
+    return replay_segment(make_executor(), load_data(), states[index], committed)
 
 
-def serve(results: Sequence[SegmentResult]) -> list[Mapping[str, object]]:
+def serve(results: Sequence[SegmentResult]) -> list[State]:
     """Start states of all segments."""
     return [INITIAL, *(result.end_state for result in results[:-1])]
 

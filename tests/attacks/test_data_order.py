@@ -43,6 +43,7 @@ def test_the_same_rows_in_another_place_of_the_batch() -> None:
     for index in range(SEGMENTS):
         report = verify(sign(results), serve(results), index)
         assert not report.is_match and "last_step_record" in report.detail
+        assert "end_state_root" not in report.detail
 
 
 def test_data_of_another_shard() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from consensus.arbiter.geometry import elements_of, locate, tile_region
 from consensus.arbiter.operands import BlankOperands, take_part
-from consensus.arbiter.statement import Statement, Tile
+from consensus.arbiter.statement import Input, Source, Statement, Tile
 from consensus.arbiter.tiles import compute_tile
 from consensus.commit.tensor import TILE_SIDE, TensorForm, compute_tile_hashes, compute_tiles_reference
 from consensus.graph.node import Node
@@ -91,8 +91,9 @@ def test_a_part_is_read_where_it_lies() -> None:
     tiles = compute_tiles_reference(values)
 
     class Tiles:
-        def take(self, source: object, size: int) -> bytes:
-            return tiles[source.tile]  # type: ignore[attr-defined]
+        def take(self, source: Source, size: int) -> bytes:
+            assert isinstance(source, Input) and size == form.tile_bytes
+            return tiles[source.tile]
 
     statement = Statement(Node("neg", (0,), "f32", form.shape), (form,), Tile(0))
     for matrix in range(30):
