@@ -13,6 +13,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from consensus.arbiter.geometry import locate
 from consensus.arbiter.operands import read_array, write
@@ -25,6 +26,11 @@ STREAM = 0
 TOKENS, INPUTS, TARGETS = "tokens", "inputs", "targets"
 MAX_ROWS = 2**31 - 1
 """Most rows or windows to draw from (= 2,147,483,647), of `consensus.exact.random.below`."""
+
+
+def draw_rows(seed: bytes, step: int, count: int, rows: int) -> npt.NDArray[np.int64]:
+    """Numbers below ``rows`` (at most `MAX_ROWS`) of the ``count`` rows or windows of a step's batch."""
+    return below(derive_key(seed, PURPOSE), STREAM, step, count, rows)
 
 
 def array_of(name: str, windows: bool) -> str:
@@ -50,7 +56,7 @@ def find_element(
         raise BadArray(f"no batch {name!r} of {batch} is drawn from an array of {array}")
     width = prod(batch.shape[1:])
     row, column = divmod(element, width)
-    drawn = int(below(derive_key(seed, PURPOSE), STREAM, step, batch.shape[0], rows)[row])
+    drawn = int(draw_rows(seed, step, batch.shape[0], rows)[row])
     return drawn + column + (name == TARGETS) if windows else drawn * width + column
 
 

@@ -42,9 +42,7 @@ from consensus.dispute.view import (
 )
 from consensus.exact.random import derive_key
 from consensus.graph.node import Node
-
-SEED_PURPOSE = "step/v1"
-"""What a graph's own random numbers are keyed with."""
+from consensus.protocol.units import STEP_PURPOSE
 
 
 def open_node(view: GameView, stage: NodeStage, move: OpenNode) -> Next:
@@ -71,7 +69,7 @@ def compute_own_input(view: GameView, node: Node) -> Array:
     """What an input of kind seed or step holds: the key of the unit seed, or the step's number over the unit."""
     if node.attrs["kind"] == "step":
         return np.array(view.step_number, np.int64)
-    return np.array(derive_key(view.unit.seed, SEED_PURPOSE), np.uint32)
+    return np.array(derive_key(view.unit.seed, STEP_PURPOSE), np.uint32)
 
 
 def _check_node(claim: NodeClaim) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from consensus.commit.hashing import AccountId, FieldRangeError, Hash32, blake2_256, encode_hash, encode_u16, encode_u32
 
+STEP_PURPOSE = "step/v1"
+"""Of the key that a graph's own random numbers come from."""
 PPM = 10**6  # (= 1,000,000): parts per million, the chain's `Permill`
 RNG_BYTES = 16  # a draw is a u128
 SEGMENT_DRAW_BASE = 1  # rng(0) decides whether, rng(1 + k) which segments

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from consensus.commit.tensor import Array
-from consensus.exact.random import below, derive_key
+from consensus.dispute.batches import INPUTS, MAX_ROWS, TARGETS, TOKENS, draw_rows
 
 from miner.store.errors import TensorFileError
 from miner.store.tensor_file import decode_tensors
 from miner.work.errors import DatasetError
 from miner.work.task import DataOrder
-
-DATA_PURPOSE = "data order/v1"
-DATA_STREAM = 0
-MAX_ROWS = 2**31 - 1  # (= 2,147,483,647): bound of `consensus.exact.random.below`
-TOKENS, INPUTS, TARGETS = "tokens", "inputs", "targets"
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Dataset:
 
     def batch(self, unit_seed: bytes, step: int) -> dict[str, Array]:
         """Arrays of step `step` (counted from 0 over the unit); int64 tokens for `windows`."""
-        picked = below(derive_key(unit_seed, DATA_PURPOSE), DATA_STREAM, step, self.order.batch, self.rows)
+        picked = draw_rows(unit_seed, step, self.order.batch, self.rows)
         if self.order.rule == "rows":
             return {name: array[picked] for name, array in self.arrays.items()}
         window = picked[:, None] + np.arange(self.order.length + 1)

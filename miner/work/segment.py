@@ -26,12 +26,12 @@ from consensus.commit.tensor import Array
 from consensus.exact.errors import NonFiniteState
 from consensus.exact.random import derive_key
 from consensus.protocol.attestation import SegmentClaim
+from consensus.protocol.units import STEP_PURPOSE as STEP_PURPOSE
 
 from miner.kernels.native.hashing import get_hasher
 from miner.work.cheat import HONEST, Cheat, make_up_outcome
 from miner.work.errors import JobError
 
-STEP_PURPOSE = "step/v1"  # of the key that a graph's own random numbers come from
 ProgressCallback = Callable[[int, float], None]
 """Called after each step with the steps of this segment done and the step's loss."""
 
