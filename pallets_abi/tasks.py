@@ -138,6 +138,8 @@ class RelistReason(StrEnum):
 
     NOT_DECIDED = "NotDecided"
 
+    NO_BOND = "NoBond"
+
 
 @dataclass(frozen=True)
 class UnitRelistedEvent(Event):
@@ -284,6 +286,7 @@ class SolverLoad:
 
     assigned: int
     awaiting: int
+    disputed: int
 
 
 class TasksError(StrEnum):
@@ -353,6 +356,9 @@ class TasksError(StrEnum):
     """Segments of more than 2^10 steps, or a graph, a state or a data set without or with more than 2^16 parts: no
     dispute about the task could be played.
     """
+
+    UNDER_DISPUTE = "UnderDispute"
+    """A unit of the sender is disputed, and it has as many unfinished units as it may have meanwhile: wait for the verdict."""
 
 
 PARAMS: StorageItem[TasksParams] = StorageItem("Tasks", "Params", (), TasksParams, False)

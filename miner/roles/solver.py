@@ -135,6 +135,9 @@ class Solver:
         if candidate is None:
             self._context.counters.activity = "no unit to claim"
             return
+        if not candidate.is_ours and await self._is_full():
+            self._context.counters.activity = "no more units before a verdict: one of ours is disputed"
+            return
         if candidate.is_ours or await self._claim(candidate):
             await self._execute(candidate)
             self._is_idle = False
@@ -205,6 +208,12 @@ class Solver:
         if last.state == "Assigned":
             return _Candidate(last.key, task, True)
         return _Candidate(following, task, False) if is_open else None
+
+    async def _is_full(self) -> bool:
+        """Whether a unit of ours is disputed and the chain refuses us more units meanwhile (`UnderDispute`)."""
+        load = await self._context.link.query(tasks.LOADS, self._context.wallet.address)
+        params = await self._context.link.query(tasks.PARAMS)
+        return load.disputed > 0 and load.assigned + load.awaiting >= params.max_claims
 
     async def _claim(self, candidate: _Candidate) -> bool:
         """Whether the unit is ours now; somebody else may have been faster."""

@@ -326,6 +326,11 @@ pub mod pallet {
             Bonds::<T>::get(role, who)
         }
 
+        fn at_stake(role: Role, who: &T::AccountId) -> Balance {
+            let leaving = Unbonding::<T>::get(role, who);
+            leaving.iter().fold(Self::bond_of(role, who), |sum, (amount, _)| sum.saturating_add(*amount))
+        }
+
         fn min_bond(role: Role) -> Balance {
             let params = Params::<T>::get();
             match role {

@@ -71,6 +71,9 @@ pub trait StakeProvider<AccountId> {
     /// Active bond of `who` in `role`, plancks; unbonding money does not count.
     fn bond_of(role: Role, who: &AccountId) -> Balance;
 
+    /// All that `who` can still lose in `role`, plancks: the active bond and unbonding money.
+    fn at_stake(role: Role, who: &AccountId) -> Balance;
+
     /// Least active bond with which an account is eligible for `role`, plancks.
     fn min_bond(role: Role) -> Balance;
 

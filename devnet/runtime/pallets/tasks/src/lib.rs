@@ -237,6 +237,8 @@ pub mod pallet {
         /// Segments of more than 2^10 steps, or a graph, a state or a data set without or with more than 2^16 parts: no
         /// dispute about the task could be played.
         NotDisputable,
+        /// A unit of the sender is disputed, and it has as many unfinished units as it may have meanwhile: wait for the verdict.
+        UnderDispute,
     }
 
     #[pallet::genesis_config]
@@ -351,7 +353,9 @@ pub mod pallet {
             }
             ensure!(T::Stakes::is_eligible(Role::Solver, &solver), Error::<T>::NotEligible);
             let mut load = Loads::<T>::get(&solver);
-            ensure!(load.assigned < Params::<T>::get().max_claims, Error::<T>::TooManyClaims);
+            let most = Params::<T>::get().max_claims;
+            ensure!(load.assigned < most, Error::<T>::TooManyClaims);
+            ensure!(load.disputed == 0 || load.unfinished() < most, Error::<T>::UnderDispute);
 
             let attempt = Units::<T>::get(task, unit).attempt;
             let now = Self::now();
@@ -493,6 +497,9 @@ pub mod pallet {
                 else {
                     return Err(Error::<T>::WrongState.into());
                 };
+                if matches!(entry.state, UnitState::Disputed(..)) {
+                    Loads::<T>::mutate(&assignment.solver, |load| load.disputed.saturating_dec());
+                }
                 entry.state = UnitState::Challengeable(assignment, submission);
                 Ok(())
             })
@@ -506,6 +513,7 @@ pub mod pallet {
                 else {
                     return Err(Error::<T>::WrongState.into());
                 };
+                Loads::<T>::mutate(&assignment.solver, |load| load.disputed.saturating_inc());
                 entry.state = UnitState::Disputed(assignment, submission);
                 Ok(())
             })
@@ -541,7 +549,7 @@ pub mod pallet {
             Units::<T>::insert(task, unit, Unit { attempt, state: UnitState::Final(assignment, submission) });
             progress.finals = progress.finals.saturating_add(1);
             Shards::<T>::insert(task, shard, progress);
-            Self::unload(&solver, true);
+            Self::unload(&solver, |load| &mut load.awaiting);
             entry.active = entry.active.saturating_sub(1);
             entry.finished = entry.finished.saturating_add(1);
             Self::deposit_event(Event::UnitFinal { task, unit, solver, macs, paid });
@@ -625,10 +633,14 @@ pub mod pallet {
         fn reopen(task: TaskId, unit: UnitIndex, is_closed: bool, reason: RelistReason) {
             let Unit { attempt, state } = Units::<T>::get(task, unit);
             match state {
-                UnitState::Assigned(assignment) => Self::unload(&assignment.solver, false),
-                UnitState::Submitted(assignment, _)
-                | UnitState::Challengeable(assignment, _)
-                | UnitState::Disputed(assignment, _) => Self::unload(&assignment.solver, true),
+                UnitState::Assigned(assignment) => Self::unload(&assignment.solver, |load| &mut load.assigned),
+                UnitState::Submitted(assignment, _) | UnitState::Challengeable(assignment, _) => {
+                    Self::unload(&assignment.solver, |load| &mut load.awaiting);
+                }
+                UnitState::Disputed(assignment, _) => {
+                    Self::unload(&assignment.solver, |load| &mut load.disputed);
+                    Self::unload(&assignment.solver, |load| &mut load.awaiting);
+                }
                 UnitState::Open | UnitState::Final(..) | UnitState::Closed => {}
             }
             let attempt = attempt.saturating_add(1);
@@ -637,14 +649,11 @@ pub mod pallet {
             Self::deposit_event(Event::UnitRelisted { task, unit, attempt, reason });
         }
 
-        fn unload(solver: &T::AccountId, was_submitted: bool) {
+        /// Takes one unit off one of a solver's counters.
+        fn unload(solver: &T::AccountId, counter: impl FnOnce(&mut SolverLoad) -> &mut u32) {
             Loads::<T>::mutate_exists(solver, |slot| {
                 let mut load = slot.take().unwrap_or_default();
-                if was_submitted {
-                    load.awaiting.saturating_dec();
-                } else {
-                    load.assigned.saturating_dec();
-                }
+                counter(&mut load).saturating_dec();
                 *slot = (load != SolverLoad::default()).then_some(load);
             });
         }

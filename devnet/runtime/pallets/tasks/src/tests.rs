@@ -236,7 +236,7 @@ fn valid_claim_of_a_first_round() {
         let UnitState::Assigned(assignment) = state(1) else { panic!("{:?}", state(1)) };
         assert_eq!((assignment.solver, assignment.assigned_at, assignment.deadline), (SOLVER, 1, 11));
         assert_eq!(pallet::Shards::<Test>::get(0, 1), ShardProgress { finals: 0, claimed: 1 });
-        assert_eq!(Loads::<Test>::get(SOLVER), SolverLoad { assigned: 1, awaiting: 0 });
+        assert_eq!(Loads::<Test>::get(SOLVER), SolverLoad { assigned: 1, ..Default::default() });
         assert!(Pallet::is_obliged(Role::Solver, &SOLVER) && !Pallet::is_obliged(Role::Verifier, &SOLVER));
         let seed = assignment.seed;
         System::assert_last_event(Event::UnitClaimed { task: 0, unit: 1, solver: SOLVER, seed, deadline: 11 }.into());
@@ -327,6 +327,34 @@ fn claims_on_both_sides_of_their_bound() {
         assert_ok!(submit(SOLVER, 1)); // what is submitted counts no more
         assert_ok!(Pallet::claim(origin(SOLVER), 0, 3));
         assert_noop!(Pallet::claim(origin(SOLVER), 0, 4), Error::<Test>::TooManyClaims);
+    });
+}
+
+#[test]
+fn claims_while_a_unit_is_disputed_are_bounded_by_all_that_is_unfinished() {
+    new_test_ext().execute_with(|| {
+        assert_ok!(Pallet::post(origin(OWNER), TaskSpec { shards: 8, ..spec() }));
+        let claim = |unit| Pallet::claim(origin(SOLVER), 0, unit);
+        for unit in 0..4 {
+            assert_ok!(Pallet::claim(origin(SOLVER), 0, unit));
+            assert_ok!(submit(SOLVER, unit));
+        }
+        assert_ok!(Pallet::dispute_unit(0, 0));
+        assert_ok!(Pallet::dispute_unit(0, 1));
+        assert_eq!(Loads::<Test>::get(SOLVER), SolverLoad { assigned: 0, awaiting: 4, disputed: 2 });
+        assert_noop!(claim(4), Error::<Test>::UnderDispute); // 4 of 3 unfinished
+        assert_ok!(finish(2, &[]));
+        assert_noop!(claim(4), Error::<Test>::UnderDispute); // 3 of 3
+        assert_ok!(finish(3, &[]));
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, 4)); // 2 of 3
+        assert_noop!(claim(5), Error::<Test>::UnderDispute);
+        assert_ok!(Pallet::claim(origin(OTHER), 0, 5)); // nobody else is held up
+        assert_ok!(Pallet::accept_unit(0, 0));
+        assert_noop!(claim(6), Error::<Test>::UnderDispute); // one is still disputed
+        Pallet::relist(0, 1, RelistReason::Refused);
+        assert_eq!(Loads::<Test>::get(SOLVER), SolverLoad { assigned: 1, awaiting: 1, disputed: 0 });
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, 6));
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, 7));
     });
 }
 

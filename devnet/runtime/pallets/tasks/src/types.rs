@@ -209,6 +209,15 @@ pub struct SolverLoad {
     pub assigned: u32,
     /// Submitted and not final.
     pub awaiting: u32,
+    /// Of these, under dispute. While there is one, `assigned` + `awaiting` must stay within `max_claims`.
+    pub disputed: u32,
+}
+
+impl SolverLoad {
+    /// Units that are neither final nor listed again.
+    pub fn unfinished(&self) -> u32 {
+        self.assigned.saturating_add(self.awaiting)
+    }
 }
 
 /// Why a unit can be claimed again.
@@ -222,6 +231,8 @@ pub enum RelistReason {
     Cancelled,
     /// Verifiers came to no decision in all allowed draws; nobody's guilt.
     NotDecided,
+    /// Its solver has lost its bond and so has nothing to lose: it is not verified.
+    NoBond,
 }
 
 /// Parameters of the tasks pallet, set at genesis.
@@ -235,7 +246,8 @@ pub struct TasksParams {
     pub burn_share: Permill,
     /// Share of a price that goes to the verifiers who matched.
     pub verifier_share: Permill,
-    /// Most units that a solver may have claimed and not submitted.
+    /// Most units that a solver may have claimed and not submitted; while a unit of it is disputed, most that it may have
+    /// claimed or submitted and that are not final.
     pub max_claims: u32,
 }
 

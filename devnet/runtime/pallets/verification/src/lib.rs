@@ -541,6 +541,9 @@ pub mod pallet {
             if current != attempt {
                 return 0;
             }
+            if StakesOf::<T>::at_stake(Role::Solver, &assignment.solver) == 0 {
+                return Self::relist(task, unit, RelistReason::NoBond);
+            }
             let params = Params::<T>::get();
             let draw = UnitDraw { seed, task, unit, attempt };
             if draws == 0 && !draw.is_challenged(params.challenge_ppm) {

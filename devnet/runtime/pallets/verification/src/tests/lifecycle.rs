@@ -379,6 +379,27 @@ fn a_redraw_is_always_a_challenge() {
 }
 
 #[test]
+fn units_of_a_solver_without_a_bond_are_listed_again_and_not_drawn() {
+    posted().execute_with(|| {
+        let execution = submit_as(&solver(), 0, 0);
+        submit_as(&rival(), 1, 0);
+        rotate();
+        submit_as(&solver(), 2, 0); // drawn with the next seed
+        assert_ok!(Stakes::unbond(origin(&solver()), Role::Solver, BOND)); // what is unbonding is still at stake
+        assert_eq!(Stakes::at_stake(Role::Solver, &solver()), BOND);
+        go_through(0, &execution, &execution.attest(0, 0));
+        rotate();
+        assert!(Duties::<Test>::contains_key(0, 2));
+        Stakes::slash(Role::Solver, &solver(), u128::MAX, SlashReason::WrongResult);
+        assert_eq!(Stakes::at_stake(Role::Solver, &solver()), 0);
+        run(30); // nobody answers, so the unit is due again
+        rotate();
+        assert!(relisted(2, 1, RelistReason::NoBond));
+        assert_eq!(state(2), UnitState::Open);
+    });
+}
+
+#[test]
 fn the_solver_is_never_drawn_as_its_own_verifier() {
     posted().execute_with(|| {
         assert_ok!(Stakes::bond(origin(&solver()), Role::Verifier, 900_000)); // nearly all of the stake

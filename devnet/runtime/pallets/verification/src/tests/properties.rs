@@ -229,9 +229,13 @@ fn check_counters() {
         match &unit.state {
             UnitState::Open | UnitState::Closed => continue,
             UnitState::Assigned(assignment) => loads.entry(assignment.solver.clone()).or_default().assigned += 1,
-            UnitState::Submitted(assignment, _)
-            | UnitState::Challengeable(assignment, _)
-            | UnitState::Disputed(assignment, _) => loads.entry(assignment.solver.clone()).or_default().awaiting += 1,
+            UnitState::Submitted(assignment, _) | UnitState::Challengeable(assignment, _) => {
+                loads.entry(assignment.solver.clone()).or_default().awaiting += 1;
+            }
+            UnitState::Disputed(assignment, _) => {
+                let load = loads.entry(assignment.solver.clone()).or_default();
+                (load.awaiting, load.disputed) = (load.awaiting + 1, load.disputed + 1);
+            }
             UnitState::Final(..) => progress.finals += 1,
         }
         progress.claimed += 1;
