@@ -10,6 +10,7 @@ from scipy.stats import chisquare
 
 MIN_P_VALUE = 0.01
 MIN_EPOCHS = 4
+MAX_VERIFICATION_SHARE = 0.03  # of the work executed
 MAX_TRANSACTIONS = 40  # of a dispute
 MAX_TRANSACTION_BYTES = 2**16 + 2**10  # an opening of 64 KiB, and what a call and a signature add
 
@@ -167,6 +168,22 @@ def check_unit(is_refused: bool, is_final: bool, is_liars: bool) -> Finding:
     owner = "the liar's unit" if is_liars else "the honest solver's unit"
     fate = "was refused" if is_refused else "is final" if is_final else "is not decided"
     return Finding("unit", held, f"{owner} {fate}", {"refused": is_refused, "final": is_final})
+
+
+def check_verification(executed: Mapping[str, float], checked: Mapping[str, float]) -> Finding:
+    """What verifiers execute again is at most `MAX_VERIFICATION_SHARE` of the work.
+
+    MACs by the daemons' own counters: `executed` of each honest miner, `checked` of each validator, segments of the
+    cheater among them.
+    """
+    work, again = sum(executed.values()), sum(checked.values())
+    share = again / work if work else float("inf")
+    text = (
+        f"validators executed {again / 1e9:,.2f} GMAC again, {share:.2%} of the {work / 1e9:,.1f} GMAC "
+        f"of honest miners (at most {MAX_VERIFICATION_SHARE:.0%})"
+    )
+    figures: dict[str, object] = {"executed": dict(executed), "checked": dict(checked), "share": share}
+    return Finding("verification", again > 0 and share <= MAX_VERIFICATION_SHARE, text, figures)
 
 
 def check_model(first_loss: float, last_loss: float, state_root: str, source: str) -> Finding:

@@ -22,6 +22,7 @@ from devnet.checks import (
     check_epochs,
     check_model,
     check_shares,
+    check_verification,
 )
 from devnet.model import HeldOutModel
 from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
@@ -36,16 +37,18 @@ JUDGE_AFTER_WORK_EPOCHS = 5  # schedules earned by work that the shares are judg
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo trains and how long it may take; the defaults fit 2 cores and 5 minutes: the cheater's clock in its
-    dispute takes one of them."""
+    """What the demo trains and how long it may take; the defaults fit 2 cores and 4 minutes.
+
+    One of `segments` is drawn of half the units, for two verifiers each: p·v·q/n = 2.5 % of the work is executed again.
+    """
 
     plan: NetworkPlan = DEMO_PLAN
     model: str = "digits-mlp"
     shards: int = 24
     rounds: int = 8
-    segments: int = 4
-    steps: int = 120
-    limit_seconds: float = 300.0
+    segments: int = 40
+    steps: int = 12
+    limit_seconds: float = 210.0
     folder: Path | None = None
     keep: bool = False
 
@@ -112,6 +115,7 @@ class Demo:
             check_epochs(watcher.epoch),
             check_shares(blocks, works, self.honest),
             self._judge_cheater(),
+            self._judge_verification(),
             self._judge_model(),
         ]
 
@@ -168,6 +172,12 @@ class Demo:
         slots = sum(schedule.get(account, 0) for schedule in after.values())
         bond = self.watcher.read("Stakes", "Bonds", "Solver", account) or 0
         return check_cheater(facts.mismatches, facts.slashed, bond, slots, len(after))
+
+    def _judge_verification(self) -> Finding:
+        network = self.network
+        executed = {name: network.miners[name].read_metrics()["aipow_macs_done"] for name in self.honest}
+        checked = {name: node.read_metrics()["aipow_macs_checked"] for name, node in network.validators.items()}
+        return check_verification(executed, checked)
 
     def _judge_model(self) -> Finding:
         newest = max(self.watcher.final_units, key=lambda unit: unit[1], default=None)

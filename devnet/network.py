@@ -151,4 +151,4 @@ class DemoNetwork:
         arguments = ["--chain", str(self.spec), "--bootnode", self.bootnode, "--key", uri]
         arguments += ["--base-path", str(self.folder / slug), "--rpc-port", str(ports[0]), "--p2p-port", str(ports[1])]
         arguments += ["--blob-port", str(ports[2]), "--metrics-port", str(ports[3]), *extra]
-        return self.group.start(ManagedProcess(slug, module, arguments, self.folder, ports[0], ports[2]))
+        return self.group.start(ManagedProcess(slug, module, arguments, self.folder, ports[0], ports[2], ports[3]))

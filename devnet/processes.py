@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from prometheus_client.parser import text_string_to_metric_families
+
 STOP_SECONDS = 2.0  # what a process gets after SIGINT before it is killed; the promise to the user is 3 s
 POLL_SECONDS = 0.1
 PORT_RANGE = (15_000, 32_000)  # below Linux's ephemeral ports, which begin at 32,768
@@ -86,6 +88,7 @@ class ManagedProcess:
     folder: Path
     rpc_port: int
     blob_port: int = 0
+    metrics_port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -129,6 +132,12 @@ class ManagedProcess:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, TimeoutError):
             return False
+
+    def read_metrics(self) -> dict[str, float]:
+        """The daemon's gauges by name, as Prometheus reads them. Raises OSError while it does not answer."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        return {sample.name: sample.value for family in families for sample in family.samples}
 
     def wait_healthy(self, seconds: float = 60.0) -> None:
         """Waits until the embedded node answers; raises `WaitTimeout` or `ProcessDied`."""

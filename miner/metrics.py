@@ -9,12 +9,16 @@ from miner.listen import listen
 
 _GAUGES = {
     "aipow_work_rate_macs": "Multiply-accumulates a second over the last interval",
-    "aipow_macs_done": "Multiply-accumulates executed since the start",
+    "aipow_macs_done": "Multiply-accumulates of own units executed since the start",
+    "aipow_macs_checked": "Multiply-accumulates of others' segments executed again since the start",
     "aipow_units_submitted": "Units submitted since the start",
     "aipow_units_final": "Units of this daemon that became final since the start",
     "aipow_units_lost": "Units of this daemon that were listed again since the start",
     "aipow_segments_checked": "Segments re-executed as a verifier since the start",
     "aipow_mismatches": "Segments whose re-execution gave something else",
+    "aipow_games_opened": "Disputes opened against others since the start",
+    "aipow_games_won": "Disputes won since the start, on either side",
+    "aipow_games_lost": "Disputes lost since the start, on either side",
     "aipow_credits_macs": "Credits of the account in the current epoch, MACs",
     "aipow_slots": "Slots of the account in the current schedule",
     "aipow_difficulty_macs": "Credits per slot of the current schedule",

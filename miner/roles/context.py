@@ -39,11 +39,17 @@ class Counters:
     """What happened since the start; read by status line and metrics, written by the roles."""
 
     macs_done: int = 0
+    """Of our own units."""
+    macs_checked: int = 0
+    """Of others' segments, executed again."""
     units_submitted: int = 0
     units_final: int = 0
     units_lost: int = 0
     segments_checked: int = 0
     mismatches: int = 0
+    games_opened: int = 0
+    games_won: int = 0
+    games_lost: int = 0
     beacon_reveals: int = 0
     errors: int = 0
     activity: str = "starting"

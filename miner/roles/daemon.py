@@ -233,7 +233,8 @@ class Daemon:
                 units_final=status.units_final, units_lost=counters.units_lost, mismatches=counters.mismatches,
                 segments_checked=status.segments_checked, credits_macs=status.credits, slots=status.slots,
                 difficulty_macs=status.difficulty, balance_units=status.balance, best_block=status.block,
-                epoch=status.epoch, errors=counters.errors, loss=status.loss,
+                epoch=status.epoch, errors=counters.errors, loss=status.loss, macs_checked=counters.macs_checked,
+                games_opened=counters.games_opened, games_won=counters.games_won, games_lost=counters.games_lost,
             )  # fmt: skip
 
     async def _read_status(self, context: RoleContext) -> Status:
@@ -241,7 +242,7 @@ class Daemon:
         epoch = await link.query(beacon.EPOCH)
         schedule = await link.query(block_rights.SCHEDULE)
         head = await link.client.head()
-        now, done = time.monotonic(), counters.macs_done
+        now, done = time.monotonic(), counters.macs_done + counters.macs_checked
         before, done_before = self._rate
         self._rate = (now, done)
         return Status(

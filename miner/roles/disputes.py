@@ -83,6 +83,7 @@ class Disputes:
         self._running: dict[int, asyncio.Task[bool]] = {}
         self._playing: frozenset[UnitKey] = frozenset()
         self._settings: dict[int, _Setting] = {}
+        self._open: dict[int, Side] = {}
         self._sent: dict[int, tuple[int, int]] = {}
         self._block = 0
         self._silent: set[tuple[int, int]] = set()
@@ -97,6 +98,7 @@ class Disputes:
         self._settings = {number: setting for number, setting in self._settings.items() if number in numbers}
         self.starts = frozenset(to_hash(entry.game.start) for entry in games if entry.side is Side.DEFENDER)
         self._playing = frozenset((entry.game.task, entry.game.unit) for entry in games)
+        await self._count_ended({entry.number: entry.side for entry in games})
         for entry in sorted(games, key=lambda entry: entry.deadline):
             if entry.is_due and entry.number not in self._running and not self._is_sent(entry, head):
                 self._start(entry.number, self._move(entry))
@@ -130,7 +132,18 @@ class Disputes:
         log.warning("opening a game about segment %d of unit %d/%d", segment, *unit.key)
         call = to_call(open_segment(*unit.key, records, segment))
         await self._context.submit(EncodedCall(PALLET, call.function, call.arguments))
+        self._context.counters.games_opened += 1
         self._playing |= {unit.key}
+
+    async def _count_ended(self, games: dict[int, Side]) -> None:
+        """Counts the games that have ended since the last head; a fork may take one back, then it counts twice."""
+        for number in self._open.keys() - games.keys():
+            ended = await self._context.link.query(disputes.ENDED, number)
+            if ended is not None and ended.winner is not None:
+                is_won = ended.winner.value == self._open[number].name.capitalize()
+                self._context.counters.games_won += int(is_won)
+                self._context.counters.games_lost += int(not is_won)
+        self._open = games
 
     def _start(self, number: int, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(guard(f"game {number}", self._context.counters, work))

@@ -95,5 +95,5 @@ class _ReplayCounter:
         self._counters, self._last = context.counters, 0
 
     def __call__(self, progress: Progress) -> None:
-        self._counters.macs_done += max(0, progress.macs - self._last)
+        self._counters.macs_checked += max(0, progress.macs - self._last)
         self._last = progress.macs

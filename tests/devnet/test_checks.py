@@ -14,6 +14,7 @@ from devnet.checks import (
     check_shares,
     check_slashes,
     check_unit,
+    check_verification,
 )
 
 KEYS = [("fast" if n % 4 else "slow") for n in range(40)]
@@ -104,3 +105,14 @@ def test_disputed_unit_goes_where_it_belongs() -> None:
     assert not check_unit(is_refused=False, is_final=True, is_liars=True).held
     assert check_unit(is_refused=False, is_final=True, is_liars=False).held
     assert not check_unit(is_refused=False, is_final=False, is_liars=False).held
+
+
+def test_verification_at_and_past_its_share() -> None:
+    work = {"fast": 75e9, "slow": 25e9}
+    assert check_verification(work, {"one": 1e9, "two": 2e9}).held
+    assert not check_verification(work, {"one": 1e9, "two": 2.001e9}).held
+
+
+def test_nothing_verified_or_nothing_executed_is_a_failure() -> None:
+    assert not check_verification({"fast": 1e9}, {"one": 0.0}).held
+    assert not check_verification({"fast": 0.0}, {"one": 1e9}).held

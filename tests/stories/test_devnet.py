@@ -10,12 +10,7 @@ from devnet.processes import ProcessGroup, wait_until
 from devnet.watcher import Watcher
 from miner.wallet import Wallet
 
-GENESIS = {
-    "verification": {"commitBlocks": 20, "revealBlocks": 12},
-    "disputes": {"accuseBlocks": 20, "clockBlocks": 25},
-}
-"""Windows for a machine on which five nodes, their workers and this test share two cores."""
-PLAN = NetworkPlan("test", (DEMO_PLAN.miners[0], DEMO_PLAN.miners[2]), DEMO_PLAN.validators, GENESIS)
+PLAN = NetworkPlan(preset="test", miners=DEMO_PLAN.miners, validators=DEMO_PLAN.validators)
 FAST, CHEATER = Wallet.from_uri("//Bob").address, Wallet.from_uri("//Dave").address
 EPOCH_SECONDS = 12
 
@@ -39,7 +34,7 @@ def wait_for(watcher: Watcher, network: DemoNetwork, seconds: float, what: str, 
 def test_blocks_are_earned_and_survive_kills(network: DemoNetwork) -> None:
     network.start_operator()
     watcher = Watcher(network.operator.rpc_url)
-    network.post_task("digits-mlp", shards=8, rounds=12, segments=4, steps=30)
+    network.post_task("digits-mlp", shards=16, rounds=6, segments=4, steps=10)
     network.start_workers()
 
     wait_for(watcher, network, 220, "the cheater to lose a dispute", lambda: watcher.accounts[CHEATER].slashed > 0)
