@@ -38,14 +38,16 @@ class BlockBuilder:
 
     def __init__(self, executor: Executor, view: StateView, parent: Header, slot: int) -> None:
         self._executor = executor
-        self._overlay = Overlay(view)
+        self.overlay = Overlay(view)
+        self.dispatched = b""
+        """Encoded `DispatchResult` of the last extrinsic that got in: 00, or 01 and a `DispatchError`."""
         self._extrinsics: list[bytes] = []
         header = Header(parent.hash, parent.number + 1, ZERO_HASH, ZERO_HASH, (aura_pre_runtime(slot),))
-        executor.call("Core_initialize_block", header.encode(), self._overlay)
+        executor.call("Core_initialize_block", header.encode(), self.overlay)
 
     def add_inherents(self, timestamp_ms: int) -> None:
         """The runtime's own extrinsics: the timestamp. Raises RuntimeTrapped if it refuses them."""
-        data = self._executor.call("BlockBuilder_inherent_extrinsics", encode_inherents(timestamp_ms), self._overlay)
+        data = self._executor.call("BlockBuilder_inherent_extrinsics", encode_inherents(timestamp_ms), self.overlay)
         for extrinsic in read_body(Reader(data)):
             error = self._apply(extrinsic)
             if error is not None:
@@ -64,20 +66,21 @@ class BlockBuilder:
             return INVALID_CALL
 
     def _apply(self, extrinsic: bytes) -> bytes | None:
-        self._overlay.start()
+        self.overlay.start()
         try:
-            result = self._executor.call("BlockBuilder_apply_extrinsic", extrinsic, self._overlay)
+            result = self._executor.call("BlockBuilder_apply_extrinsic", extrinsic, self.overlay)
         except BaseException:
-            self._overlay.rollback()
+            self.overlay.rollback()
             raise
         if result[:1] != b"\x00":
-            self._overlay.rollback()
+            self.overlay.rollback()
             return result[1:]
-        self._overlay.commit()
+        self.overlay.commit()
         self._extrinsics.append(extrinsic)
+        self.dispatched = result[1:]
         return None
 
     def finish(self) -> Block:
         """The block without its seal; raises RuntimeTrapped."""
-        header = Header.decode(self._executor.call("BlockBuilder_finalize_block", b"", self._overlay))
+        header = Header.decode(self._executor.call("BlockBuilder_finalize_block", b"", self.overlay))
         return Block(header, tuple(self._extrinsics))

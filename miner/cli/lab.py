@@ -36,18 +36,34 @@ def incentive(
     bond: Annotated[float, typer.Option(min=0, help="S: the solver's bond, UNIT.")] = 200.0,
     mac_cost: Annotated[int, typer.Option(min=1, help="Cost of 10^6 MACs, plancks.")] = 200_000,
     share: Annotated[float, typer.Option(min=0.001, max=1, help="Share cheated in the curves over r and S.")] = 1.0,
-    runs: Annotated[int, typer.Option(min=100, help="Simulated units of each point.")] = 10_000,
+    pallet: Annotated[
+        bool,
+        typer.Option("--pallet", help="Play whole units on the runtime's pallets, not only draws; takes minutes."),
+    ] = False,
+    runs: Annotated[
+        int, typer.Option(min=100, help="Simulated units: of each point; with --pallet of all points together.")
+    ] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Write the curves to this picture (.svg, .png).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """What cheating pays, by formula and by simulation of the chain's own draws.
+    """What cheating pays, by formula and by simulation: of the chain's own draws, or with --pallet of whole units.
 
     Honesty is the best reply while p·(1−r^v)·(R+S) > C; the margin is how many times over. Defaults are preset dev's.
 
     Example: aipow lab incentive --bond 0.01 --attacker 0.5 --plot incentive.svg
     """
-    from miner.lab.incentive import Setting, iterate_curves, verify_setting
+    from chain.errors import GenesisRejected
+
+    from miner.lab.incentive import (
+        POINTS,
+        Setting,
+        UnexpectedOutcome,
+        iterate_curves,
+        play_detection,
+        simulate_detection,
+        verify_setting,
+    )
 
     money = Incentive(
         round(challenge * 10**6), round(attacker * 10**6), verifiers, round(price * PLANCKS), round(bond * PLANCKS),
@@ -61,8 +77,12 @@ def incentive(
         refusal = str(error)
     except FieldRangeError as error:
         fail(str(error))
-    with Progress("simulating") as progress:
-        curves = dict(iterate_curves(setting, share, runs, seed, lambda text: progress.tell(f"simulating: {text}")))
+    each, detect = (-(-runs // POINTS), play_detection) if pallet else (runs, simulate_detection)
+    try:
+        with Progress("simulating") as progress:
+            curves = dict(iterate_curves(setting, share, each, seed, progress.tell, detect))
+    except (GenesisRejected, UnexpectedOutcome) as error:
+        fail(str(error))
     if plot is not None:
         _plot(curves, plot)
     if as_json:

@@ -1,10 +1,10 @@
-"""What cheating on a unit pays, by formula and by drawing units as the chain draws them (DESIGN §5).
+"""What cheating on a unit pays, by formula and by simulation (DESIGN §5).
 
 A cheater leaves out k of a unit's n segments. It saves k/n of the cost C. It is caught when the unit is challenged,
 one of the q drawn segments is among the k, and not all v drawn verifiers are its own; then it loses the price R and the
-bond S. Formula: chance p · (1 − C(n−k, q)/C(n, q)) · (1 − r^v). Simulation: `consensus.protocol.units.compute_draw`,
-which the Verification pallet makes with the same numbers (tests/vectors/protocol.json), over verifiers of equal stake,
-a share r of them the cheater's.
+bond S. Formula: chance p · (1 − C(n−k, q)/C(n, q)) · (1 − r^v). Two simulations, over verifiers of equal stake, a share
+r of them the cheater's: by draws alone (`consensus.protocol.units.compute_draw`, which the Verification pallet makes
+with the same numbers, tests/vectors/protocol.json), and by playing whole units on the pallets (`miner/lab/pallet.py`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ SOLVER = AccountId(blake2_256(b"lab/solver"))
 SHARES = tuple(i / 10 for i in range(1, 11))
 """Shares cheated of the first curve."""
 ATTACKER_SHARES = tuple(i / 10 for i in range(10))
-BOND_FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Bonds of the third curve, in bonds of the setting."""
+BOND_FACTORS = (0.01, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Bonds of the third curve, in bonds of the setting. Not 0: a unit without a bond is not verified (NoBond)."""
+POINTS = len(SHARES) + len(ATTACKER_SHARES) + len(BOND_FACTORS)
 SIGMAS = 3.0
 """Formula and simulation agree within so many standard errors."""
 
@@ -54,6 +55,14 @@ class Setting:
     def margin(self) -> float:
         """p · (1 − r^v) · (R + S) / C: above 1 honesty is the best reply, and the chain accepts the parameters."""
         return compute_detection(self, self.segments) * self.loss / self.cost
+
+
+class UnexpectedOutcome(Exception):
+    """Units played on the pallets ended in another way than verified or refused with the whole bond lost."""
+
+
+Detection = Callable[["Setting", int, int, int], float]
+"""(setting, segments cheated, runs, seed) → share of the runs in which the cheater is caught."""
 
 
 @dataclass(frozen=True)
@@ -110,31 +119,49 @@ def simulate_detection(setting: Setting, cheated: int, runs: int, seed: int) -> 
     return caught / runs
 
 
-def measure(setting: Setting, share: float, at: float, runs: int, seed: int) -> Point:
+def play_detection(setting: Setting, cheated: int, runs: int, seed: int) -> float:
+    """Share of ``runs`` units, played on the pallets, that were refused, by what their solvers lost of their bonds.
+
+    Raises `GenesisRejected` where the chain refuses the parameters, `UnexpectedOutcome` when units ended otherwise.
+    """
+    from miner.lab.pallet import CheaterPlay
+
+    tally = CheaterPlay(setting.incentive, setting.drawn_segments, setting.segments, cheated, seed).play(runs)
+    if tally.final + tally.caught != runs or tally.slashed != tally.caught * setting.incentive.bond:
+        raise UnexpectedOutcome(f"{tally} with bonds of {setting.incentive.bond} plancks")
+    return tally.caught / runs
+
+
+def measure(
+    setting: Setting, share: float, at: float, runs: int, seed: int, detect: Detection = simulate_detection
+) -> Point:
     """One point of a curve."""
     cheated = count_cheated(setting, share)
-    rate = simulate_detection(setting, cheated, runs, seed)
+    rate = detect(setting, cheated, runs, seed)
     error = sqrt(rate * (1 - rate) / runs) * setting.loss / setting.cost
     formula = compute_gain(setting, cheated, compute_detection(setting, cheated))
     return Point(at, formula, compute_gain(setting, cheated, rate), error)
 
 
 def iterate_curves(
-    setting: Setting, share: float, runs: int, seed: int, tell: Callable[[str], None] = lambda _: None
-) -> Iterator[tuple[str, list[Point]]]:
-    """Three curves: over the share cheated, the attacker's share of verifiers, the bond; ``share`` for the last two."""
-    tell("share cheated")
-    yield "share cheated", [measure(setting, a, a, runs, seed) for a in SHARES]
-    tell("attacker's share of verifiers")
-    points = []
-    for r in ATTACKER_SHARES:
-        other = replace(setting, incentive=replace(setting.incentive, attacker_share=round(r * PPM)))
-        points.append(measure(other, share, r, runs, seed))
-    yield "attacker's share of verifiers", points
-    tell("bond")
-    points = []
-    for factor in BOND_FACTORS:
-        bond = round(factor * setting.incentive.bond)
-        other = replace(setting, incentive=replace(setting.incentive, bond=bond))
-        points.append(measure(other, share, bond / 10**12, runs, seed))
-    yield "bond in UNIT", points
+    setting: Setting, share: float, runs: int, seed: int, tell: Callable[[str], None] = lambda _: None,
+    detect: Detection = simulate_detection,
+) -> Iterator[tuple[str, list[Point]]]:  # fmt: skip
+    """Three curves: over the share cheated, the attacker's share of verifiers, the bond; ``share`` for the last two.
+    ``runs`` units a point."""
+
+    def draw(name: str, settings: list[tuple[float, float, Setting]]) -> tuple[str, list[Point]]:
+        points = []
+        for position, (at, cheated, other) in enumerate(settings):
+            tell(f"{name}, point {position + 1} of {len(settings)}")
+            points.append(measure(other, cheated, at, runs, seed + position, detect))
+        return name, points
+
+    def change(**money: int) -> Setting:
+        return replace(setting, incentive=replace(setting.incentive, **money))
+
+    yield draw("share cheated", [(a, a, setting) for a in SHARES])
+    shares = [(r, share, change(attacker_share=round(r * PPM))) for r in ATTACKER_SHARES]
+    yield draw("attacker's share of verifiers", shares)
+    bonds = [round(factor * setting.incentive.bond) for factor in BOND_FACTORS]
+    yield draw("bond in UNIT", [(bond / 10**12, share, change(bond=bond)) for bond in bonds])
