@@ -5,17 +5,19 @@ What is tried out here is decided by the same pallets as on a network; only the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any, TypeVar
 
 from chain.authored import BlockBuilder
 from chain.chain_spec import runtime_blob
 from chain.client import BOUNDED_VECTORS
+from chain.errors import GenesisRejected, MissingExport
 from chain.identity import Sr25519Key
 from chain.primitives import blake2_256, encode_bytes, encode_compact
-from chain.runtime import Executor, RuntimeVersion, genesis_block, genesis_state_from_patch
+from chain.runtime import Executor, GenesisCalls, RuntimeVersion, genesis_block, genesis_state_from_patch
 from chain.runtime.api import decode_metadata
 from chain.runtime.executor import default_cache_folder
 from chain.state.overlay import Overlay
@@ -27,7 +29,6 @@ from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
 from substrateinterface.storage import StorageKey
 
-SLOT_MS = 1_000
 START_SLOT = 1_800_000_000
 SS58_FORMAT = 42
 EXHAUSTED = b"\x00\x06"
@@ -79,12 +80,41 @@ class _Codec:
         return str(self.decode("sp_runtime::DispatchError", data))
 
 
+@cache
+def load_executor() -> Executor:
+    """The committed runtime, compiled once a process."""
+    return Executor(runtime_blob(), default_cache_folder())
+
+
+@cache
+def _load_codec() -> _Codec:
+    empty = Overlay(StateView(Trie({}), EMPTY_ROOT))
+    return _Codec.of(decode_metadata(load_executor().call("Metadata_metadata", b"", empty)))
+
+
+@cache
+def _load_version() -> RuntimeVersion:
+    version = load_executor().call_version()
+    if version is None:
+        raise MissingExport("Core_version")
+    return RuntimeVersion.decode(version)
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """A genesis preset of the runtime, as a patch to change. Raises `GenesisRejected` when there is none."""
+    text = GenesisCalls(load_executor()).genesis_preset(name)
+    if text is None:
+        raise GenesisRejected(f"it has no preset {name!r}")
+    preset: dict[str, Any] = json.loads(text)
+    return preset
+
+
 class Ledger:
     """The chain: `submit` into the block that is open, `pass_blocks` to close it and go on."""
 
     def __init__(self, patch: Mapping[str, Any] | str) -> None:
         """Block 1 of a chain with this genesis patch, or preset's name. Raises GenesisRejected."""
-        self._executor = Executor(runtime_blob(), default_cache_folder())
+        self._executor = load_executor()
         state = genesis_state_from_patch(runtime_blob(), patch, self._executor)
         self._nodes: dict[bytes, bytes] = {}
         trie = Trie(self._nodes)
@@ -96,24 +126,15 @@ class Ledger:
         self._nonces: dict[bytes, int] = {}
         self.events: list[Event] = []
         """Of all closed blocks, those of our pallets and the stock ones that have a type."""
+        self._codec, self._version = _load_codec(), _load_version()
+        duration = self._executor.call("AuraApi_slot_duration", b"", Overlay(self._view))
+        self._slot_ms = int.from_bytes(duration, "little")
         self._builder = self._open()
 
     @property
     def number(self) -> int:
         """Height of the open block."""
         return self._parent.number + 1
-
-    @cached_property
-    def _codec(self) -> _Codec:
-        empty = Overlay(StateView(Trie({}), EMPTY_ROOT))
-        return _Codec.of(decode_metadata(self._executor.call("Metadata_metadata", b"", empty)))
-
-    @cached_property
-    def _version(self) -> RuntimeVersion:
-        version = self._executor.call_version()
-        if version is None:
-            raise LookupError("the blob has no version")
-        return RuntimeVersion.decode(version)
 
     def submit(self, key: Sr25519Key, call: Call) -> None:
         """A signed transaction; a full block is closed before. Raises `CallRefused` when it fails; the fee is paid."""
@@ -153,7 +174,7 @@ class Ledger:
     def _open(self) -> BlockBuilder:
         slot = START_SLOT + self.number
         builder = BlockBuilder(self._executor, self._view, self._parent, slot)
-        builder.add_inherents(slot * SLOT_MS)
+        builder.add_inherents(slot * self._slot_ms)
         return builder
 
     def _sign(self, key: Sr25519Key, call: bytes) -> bytes:

@@ -8,15 +8,12 @@ up: no pallet looks behind a root before a game does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from chain.chain_spec import runtime_blob
 from chain.identity import Sr25519Key, sr25519_from_seed
-from chain.runtime import Executor, GenesisCalls
-from chain.runtime.executor import default_cache_folder
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.records import (
     SegmentRecord,
@@ -29,7 +26,7 @@ from consensus.protocol.economics import Incentive
 from consensus.protocol.units import PPM
 from pallets_abi import disputes, stakes, tasks, verification
 
-from miner.lab.ledger import Ledger
+from miner.lab.ledger import Ledger, load_preset
 from miner.roles.disputes import find_first_difference
 from miner.roles.solver import to_abi_opening
 from miner.roles.verifier import to_abi_attestation
@@ -63,7 +60,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class _Execution:
+class MadeUpExecution:
     """What a solver hands in: the first `cheated` of its segments are false. `unit` and `solver` make it unique."""
 
     solver: AccountId
@@ -107,11 +104,11 @@ class CheaterPlay:
         Raises GenesisRejected where cheating pays even without verifiers of one's own.
         """
         self._incentive, self._segments, self._cheated = incentive, segments, cheated
-        self._solvers = [_make_key(f"solver {i}", seed) for i in range(BATCH)]
-        self._verifiers = [_make_key(f"verifier {i}", seed) for i in range(POPULATION)]
+        self._solvers = [make_key(f"solver {i}", seed) for i in range(BATCH)]
+        self._verifiers = [make_key(f"verifier {i}", seed) for i in range(POPULATION)]
         own = round(incentive.attacker_share / PPM * POPULATION)
         self._attackers = {key.address for key in self._verifiers[:own]}
-        self._owner = _make_key(OWNER, seed)
+        self._owner = make_key(OWNER, seed)
         self._by_address = {key.address: key for key in (*self._solvers, *self._verifiers)}
         self._ledger = Ledger(self._make_genesis(drawn))
         self._task = 0
@@ -125,11 +122,8 @@ class CheaterPlay:
             tell(tally.runs)
         return tally
 
-    def _make_genesis(self, drawn: int) -> dict[str, object]:
-        text = GenesisCalls(Executor(runtime_blob(), default_cache_folder())).genesis_preset("test")
-        if text is None:
-            raise LookupError("the blob has no preset test")
-        patch: dict[str, dict[str, object]] = json.loads(text)
+    def _make_genesis(self, drawn: int) -> dict[str, Any]:
+        patch = load_preset("test")
         accounts = (self._owner, *self._solvers, *self._verifiers)
         patch["balances"] = {"balances": [[key.address, ENDOWMENT] for key in accounts]}
         money = self._incentive
@@ -141,7 +135,7 @@ class CheaterPlay:
             challengePpm=money.challenge_ppm, segments=drawn, verifiers=money.verifiers, attackerShare=0,
             commitBlocks=SLOTS_PER_EPOCH, revealBlocks=SLOTS_PER_EPOCH, watchBlocks=1,
         )  # fmt: skip
-        return dict(patch)
+        return patch
 
     def _play_batch(self, count: int) -> Tally:
         ledger, first = self._ledger, len(self._ledger.events)
@@ -170,7 +164,7 @@ class CheaterPlay:
                 self._ledger.submit(key, stakes.BondCall(role, missing))
 
     def _post(self, count: int) -> None:
-        money, root = self._incentive, _to_hex(START)
+        money, root = self._incentive, to_hex(START)
         self._ledger.submit(self._owner, tasks.PostCall(tasks.TaskSpec(
             spec_hash=root, graph_root=root, initial_state_root=root, shards=count, rounds=1,
             segments_per_unit=self._segments, steps_per_segment=1, macs_per_step=money.macs // self._segments,
@@ -178,13 +172,13 @@ class CheaterPlay:
             data=tasks.DataRule(root, 1, windows=False),
         )))  # fmt: skip
 
-    def _hand_in(self, unit: int, key: Sr25519Key) -> _Execution:
+    def _hand_in(self, unit: int, key: Sr25519Key) -> MadeUpExecution:
         name = b"".join(number.to_bytes(4, "little") for number in (self._task, unit))
-        work = _Execution(AccountId(key.public), name, self._segments, self._cheated)
+        work = MadeUpExecution(AccountId(key.public), name, self._segments, self._cheated)
         self._ledger.submit(key, tasks.ClaimCall(self._task, unit))
         macs = self._incentive.macs // self._segments * self._segments
         root, end = compute_transcript_root(work.records), work.records[-1].end_state_root
-        self._ledger.submit(key, verification.SubmitCall(self._task, unit, _to_hex(root), _to_hex(end), macs))
+        self._ledger.submit(key, verification.SubmitCall(self._task, unit, to_hex(root), to_hex(end), macs))
         return work
 
     def _pass_until_drawn(self) -> None:
@@ -194,7 +188,7 @@ class CheaterPlay:
             if first == end:
                 return
 
-    def _verify(self, unit: int, work: _Execution) -> None:
+    def _verify(self, unit: int, work: MadeUpExecution) -> None:
         """All that drawn verifiers and solver do about a unit."""
         ledger, task = self._ledger, self._task
         duty = ledger.query(verification.DUTIES, task, unit)
@@ -206,10 +200,10 @@ class CheaterPlay:
             attestation = work.attest(duty.segments, address not in self._attackers)
             account = AccountId(key.public)
             commitment = compute_attestation_commitment(account, task, unit, attestation, SALT)
-            ledger.submit(key, verification.CommitCall(task, unit, _to_hex(commitment)))
+            ledger.submit(key, verification.CommitCall(task, unit, to_hex(commitment)))
             attested.append((key, attestation))
         for key, attestation in attested:
-            call = verification.RevealCall(task, unit, to_abi_attestation(attestation), _to_hex(SALT))
+            call = verification.RevealCall(task, unit, to_abi_attestation(attestation), to_hex(SALT))
             ledger.submit(key, call)
         openings = [compute_opening(work.records, i, work.witness(i, work.is_true(i))) for i in duty.segments]
         solver = self._solvers[unit]
@@ -217,7 +211,7 @@ class CheaterPlay:
             solver, verification.RevealSolverCall(task, unit, [to_abi_opening(opening) for opening in openings])
         )
 
-    def _accuse(self, unit: int, work: _Execution) -> None:
+    def _accuse(self, unit: int, work: MadeUpExecution) -> None:
         """The first verifier that differs opens its game."""
         case = self._ledger.query(disputes.CASES, self._task, unit)
         if case is None:
@@ -228,7 +222,7 @@ class CheaterPlay:
         call = disputes.OpenCall(self._task, unit, self._open(work, segment), previous)
         self._ledger.submit(self._by_address[address], call)
 
-    def _open(self, work: _Execution, segment: int) -> disputes.OpenedRecord:
+    def _open(self, work: MadeUpExecution, segment: int) -> disputes.OpenedRecord:
         opening = to_abi_opening(compute_opening(work.records, segment, work.witness(segment, True)))
         return disputes.OpenedRecord(opening.record, opening.proof)
 
@@ -242,9 +236,9 @@ class CheaterPlay:
         return Tally(count, len(refused), sum(event.amount for event in slashed), len(final))
 
 
-def _make_key(name: str, seed: int) -> Sr25519Key:
+def make_key(name: str, seed: int) -> Sr25519Key:
     return sr25519_from_seed(blake2_256(b"lab", name.encode(), seed.to_bytes(8, "little")))
 
 
-def _to_hex(data: bytes) -> str:
+def to_hex(data: bytes) -> str:
     return "0x" + data.hex()
