@@ -42,8 +42,8 @@ def test_what_the_choice_of_a_seed_saves_never_pays_for_it(preset: str) -> None:
     It looks at seeds one by one and withholds one more reveal while a unit of it is caught; caught, it loses its bond.
     The units that the chain's bonds allow at once are few against what one penalty is worth.
     """
-    court = Court(preset)
-    rules, bonds, market = (court.ledger.query(item) for item in (verification.PARAMS, stakes.PARAMS, tasks.PARAMS))
+    query = Court(preset).ledger.query
+    rules, bonds, market = query(verification.PARAMS), query(stakes.PARAMS), query(tasks.PARAMS)
     p, r = rules.challenge_ppm / 1e6, rules.attacker_share / 1e6
     caught = min(p, 0.5) * (1 - r**rules.verifiers)  # preset test challenges every unit, so that no seed saves one
     cost = market.mac_cost * MACS / 1e6
