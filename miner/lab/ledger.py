@@ -29,6 +29,8 @@ from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
 from substrateinterface.storage import StorageKey
 
+from miner.roles.link import EncodedCall
+
 START_SLOT = 1_800_000_000
 SS58_FORMAT = 42
 EXHAUSTED = b"\x00\x06"
@@ -40,7 +42,7 @@ T = TypeVar("T")
 class CallRefused(Exception):
     """The runtime refused a transaction: `name` is the pallet's error, or what else was wrong; nothing has changed."""
 
-    def __init__(self, call: Call, name: str) -> None:
+    def __init__(self, call: Call | EncodedCall, name: str) -> None:
         self.name = name
         super().__init__(f"{call.pallet}.{call.function}: {name}")
 
@@ -62,7 +64,11 @@ class _Codec:
         config.add_portable_registry(decoded)
         return cls(config, decoded)
 
-    def encode_call(self, call: Call) -> bytes:
+    def encode_call(self, call: Call | EncodedCall) -> bytes:
+        if isinstance(call, EncodedCall):
+            pallet = next(pallet for pallet in self.metadata.pallets if pallet.name == call.pallet)
+            index = next(entry.value["index"] for entry in pallet.calls if entry.name == call.function)
+            return bytes([pallet.value["index"], index]) + call.arguments
         arguments = {"call_module": call.pallet, "call_function": call.function, "call_args": call.params()}
         return bytes(self.config.create_scale_object("Call", metadata=self.metadata).encode(arguments).data)
 
@@ -136,8 +142,11 @@ class Ledger:
         """Height of the open block."""
         return self._parent.number + 1
 
-    def submit(self, key: Sr25519Key, call: Call) -> None:
-        """A signed transaction; a full block is closed before. Raises `CallRefused` when it fails; the fee is paid."""
+    def submit(self, key: Sr25519Key, call: Call | EncodedCall) -> int:
+        """A signed transaction; a full block is closed before. Gives its size in bytes.
+
+        Raises `CallRefused` when it fails; the fee is paid.
+        """
         extrinsic = self._sign(key, self._codec.encode_call(call))
         error = self._builder.add(extrinsic)
         if error == EXHAUSTED:
@@ -148,6 +157,7 @@ class Ledger:
         self._nonces[key.public] += 1
         if self._builder.dispatched[:1] != b"\x00":
             raise CallRefused(call, self._codec.name_error(self._builder.dispatched[1:]))
+        return len(extrinsic)
 
     def pass_blocks(self, count: int) -> None:
         """Closes the open block and `count` − 1 empty ones after it."""
@@ -170,6 +180,10 @@ class Ledger:
             function = key.metadata_storage_function
             data = bytes(function.value_object["default"].value_object)
         return item.decode(self._codec.decode(key.value_scale_type, bytes(data)))
+
+    def query_raw(self, pallet: str, item: str, *keys: Any) -> bytes | None:
+        """The own bytes of a storage item of the open block; None if absent."""
+        return self._builder.overlay.get(bytes(self._codec.find_key(pallet, item, keys).data))
 
     def _open(self) -> BlockBuilder:
         slot = START_SLOT + self.number
