@@ -38,6 +38,8 @@ TRIAL_ROWS = 48
 PORTABLE_MACS = 2**22
 """Products of more MACs (> 4,194,304) never try the portable kernel when another one passed."""
 TRIALS = 3
+HOPELESS = 4
+"""A kernel that was so many times slower than the fastest is not tried again: cold memory does not slow one so much."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """What Linux calls the time since it was started."""
 PASS_SECONDS = 86_400
@@ -283,6 +285,7 @@ def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
             started = time.perf_counter()
             library.gemm_run(trial, kernel, pool, scratch.ctypes.data)
             best[kernel] = min(best[kernel], time.perf_counter() - started)
+        candidates = [kernel for kernel in candidates if best[kernel] < HOPELESS * min(best.values())]
     return min(best, key=lambda kernel: best[kernel])
 
 

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 ERROR, ARENA, CONSTANTS, OUTPUTS, FIRST_INPUT = 0, 1, 2, 3, 4
 """Numbers of the blocks; input i of `Plan.inputs` is block `FIRST_INPUT` + i."""
+PRODUCT_ADDRESSES = 5
+"""Of a product, behind the error's."""
+MAX_NUMBER = 2**62
+"""Largest number of a plan."""
 HEAD_BYTES = 8
 """Of an encoded plan's first field, the length of its JSON."""
 
@@ -69,9 +73,11 @@ class Call:
     product: Product | None
     epilogue: str
     """Name of the function that takes the product's rows, or ''."""
-    places: tuple[Place, ...]
-    """What a[1], a[2], … of the kernel are; a product's operands, exponents and result."""
-    epilogue_places: tuple[Place, ...]
+    first: int
+    """Number of its first address, the error's; then those of a kernel's arguments, or of a product's left operand and
+    exponents, right operand and exponents, and result."""
+    epilogue_first: int
+    """Number of the epilogue's first address."""
     failures: tuple[tuple[int, str], ...]
     """Failure codes from 1 on, as (node, ``non-finite`` or ``index``)."""
 
@@ -81,6 +87,10 @@ class Plan:
     """All that a run needs besides the inputs' addresses."""
 
     calls: tuple[Call, ...]
+    bases: list[int]
+    """Block of each address."""
+    offsets: list[int]
+    """Byte offset of each address there."""
     sources: dict[str, str]
     """Name of each function to its text."""
     inputs: tuple[tuple[str, str], ...]
@@ -119,6 +129,8 @@ def encode_plan(plan: Plan) -> bytes:
     """The length of the JSON, the JSON, the constants."""
     document = {
         "calls": [astuple(call) for call in plan.calls],
+        "bases": plan.bases,
+        "offsets": plan.offsets,
         "sources": plan.sources,
         "inputs": plan.inputs,
         "outputs": list(plan.outputs.items()),
@@ -142,6 +154,7 @@ def decode_plan(data: bytes, graph: Graph) -> Plan:
         arena_bytes, output_bytes, scratch_bytes = _naturals(document["bytes"], 3)
         plan = Plan(
             tuple(_decode_call(*fields) for fields in document["calls"]),
+            _naturals(document["bases"]), _naturals(document["offsets"]),
             {str(name): str(text) for name, text in document["sources"].items()},
             tuple((str(kind), str(name)) for kind, name in document["inputs"]),
             {(str(kind), str(name)): _pair(place) for (kind, name), place in document["outputs"]},
@@ -155,20 +168,20 @@ def decode_plan(data: bytes, graph: Graph) -> Plan:
 
 
 def _decode_call(
-    kernel: Any, total: Any, grain: Any, product: Any, epilogue: Any, places: Any, epilogue_places: Any, failures: Any
+    kernel: Any, total: Any, grain: Any, product: Any, epilogue: Any, first: Any, epilogue_first: Any, failures: Any
 ) -> Call:
-    total, grain = _naturals([total, grain], 2)
+    total, grain, first, epilogue_first = _naturals([total, grain, first, epilogue_first], 4)
     return Call(
         str(kernel), total, grain, None if product is None else Product(*_naturals(product, 13)), str(epilogue),
-        tuple(map(_pair, places)), tuple(map(_pair, epilogue_places)),
-        tuple((_naturals([node], 1)[0], str(what)) for node, what in failures),
+        first, epilogue_first, tuple((_naturals([node], 1)[0], str(what)) for node, what in failures),
     )  # fmt: skip
 
 
-def _naturals(values: list[Any], count: int) -> list[int]:
-    """So many integers from 0 on; raises ValueError."""
-    if len(values) != count or not all(type(value) is int and value >= 0 for value in values):
-        raise ValueError(f"{count} natural numbers are wanted, not {str(values)[:80]}")
+def _naturals(values: list[Any], count: int | None = None) -> list[int]:
+    """So many integers from 0 to 2^62, or any number of them; raises ValueError."""
+    right = set(map(type, values)) <= {int} and (not values or (min(values) >= 0 and max(values) <= MAX_NUMBER))
+    if not right or len(values) != (len(values) if count is None else count):
+        raise ValueError(f"natural numbers are wanted, not {str(values)[:80]}")
     return values
 
 
@@ -185,14 +198,19 @@ def _verify(plan: Plan, graph: Graph) -> None:
     )
     if not given.keys() >= set(plan.inputs) or plan.outputs.keys() != wanted.keys():
         raise PlanDamaged("its inputs or outputs are not the graph's")
-    sizes = [0, plan.arena_bytes, len(plan.constants), plan.output_bytes, *(_bytes(given[key]) for key in plan.inputs)]
-    ends = {key: (block, offset + _bytes(wanted[key]) - 1) for key, (block, offset) in plan.outputs.items()}
-    for block, offset in (*ends.values(), *(p for call in plan.calls for p in (*call.places, *call.epilogue_places))):
-        if not ARENA <= block < len(sizes) or offset >= max(1, sizes[block]):
-            raise PlanDamaged(f"byte {offset} of block {block} lies outside it")
+    sizes = [1, plan.arena_bytes, len(plan.constants), plan.output_bytes, *(_bytes(given[key]) for key in plan.inputs)]
+    ends = [(block, offset + _bytes(wanted[key])) for key, (block, offset) in plan.outputs.items()]
+    if any(block >= len(sizes) or end > sizes[block] for block, end in ends):
+        raise PlanDamaged("an output lies outside its block")
+    if len(plan.bases) != len(plan.offsets) or max(plan.bases, default=0) >= len(sizes):
+        raise PlanDamaged("an address lies in no block")
+    if any(offset and offset >= sizes[block] for block, offset in zip(plan.bases, plan.offsets, strict=True)):
+        raise PlanDamaged("an address lies outside its block")
     for call in plan.calls:
         if {call.kernel, call.epilogue} - {"", *plan.sources} or (call.product is None) == (call.kernel == ""):
             raise PlanDamaged("it calls what it does not have")
+        if max(call.first, call.epilogue_first) + (call.product is not None) * PRODUCT_ADDRESSES >= len(plan.bases):
+            raise PlanDamaged("a call's addresses are missing")
         if any(node >= len(graph.nodes) for node, _ in call.failures):
             raise PlanDamaged("a failure names no node")
 

@@ -12,7 +12,7 @@ from consensus.graph import Graph
 from miner.kernels.lowering import Gemm, Lowered, fuse_epilogues, lower, prune, recompute
 from miner.kernels.native.codegen import generate
 from miner.kernels.native.memory import ALIGNMENT
-from miner.kernels.native.plan import ARENA, CONSTANTS, FIRST_INPUT, OUTPUTS, Call, Place, Plan, Product
+from miner.kernels.native.plan import ARENA, CONSTANTS, ERROR, FIRST_INPUT, OUTPUTS, Call, Place, Plan, Product
 from miner.kernels.native.writer import BYTES, Argument, Kernel
 
 MIN_BYTES = 2**16
@@ -77,8 +77,10 @@ def make_plan(graph: Graph, checked: bool = True) -> Plan:
     for kernel in kernels:
         names.setdefault(kernel.source, f"aipow_k{len(names)}")
     members = [m for g in lowered.groups for m in g.members]
+    places: list[Place] = []
+    calls = tuple(_make_call(op, layout, names, places) for op in layout.operations)
     return Plan(
-        tuple(_make_call(op, layout, names) for op in layout.operations),
+        calls, [block for block, _ in places], [offset for _, offset in places],
         {name: text.replace("AIPOW_NAME", name) for text, name in names.items()},
         tuple(layout.inputs), layout.outputs, layout.arena_bytes, layout.output_bytes,
         _align(max((kernel.scratch for kernel in kernels), default=0)),
@@ -98,18 +100,24 @@ def lay_out(graph: Graph, checked: bool = True) -> Layout:
     return Layout(lowered, operations, places, inputs, outputs, *sizes, constants)
 
 
-def _make_call(op: Operation, layout: Layout, names: dict[str, str]) -> Call:
-    def find(arguments: list[Argument]) -> tuple[Place, ...]:
-        bytes_of = {root.id: BYTES[root.dtype] for root in (layout.lowered.roots[a.root] for a in arguments)}
-        found = ((layout.places[a.root], a.offset * bytes_of[a.root]) for a in arguments)
-        return tuple((block, start + offset) for (block, start), offset in found)
+def _make_call(op: Operation, layout: Layout, names: dict[str, str], places: list[Place]) -> Call:
+    """The call of an operation, whose addresses are added to ``places``."""
+    roots = layout.lowered.roots
+
+    def add(arguments: list[Argument]) -> int:
+        first = len(places)
+        places.append((ERROR, 0))
+        for argument in arguments:
+            block, start = layout.places[argument.root]
+            places.append((block, start + argument.offset * BYTES[roots[argument.root].dtype]))
+        return first
 
     kernel, after, product = op.kernel, op.epilogue, op.gemm
     return Call(
         names[kernel.source] if kernel is not None else "", kernel.total if kernel is not None else 0,
         kernel.grain if kernel is not None else 0, None if product is None else _make_product(product),
-        names[after.source] if after is not None else "", find(op.arguments()),
-        find(after.arguments) if after is not None else (),
+        names[after.source] if after is not None else "", add(op.arguments()),
+        add(after.arguments) if after is not None else 0,
         tuple((_node_of(layout.lowered, root), what) for root, what in op.failures()),
     )  # fmt: skip
 

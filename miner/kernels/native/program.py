@@ -24,7 +24,7 @@ from miner.kernels.native.compiler import compile_library
 from miner.kernels.native.gemm import GemmStruct, choose_kernel
 from miner.kernels.native.library import load_library
 from miner.kernels.native.memory import align, allocate, allocate_owner, populate
-from miner.kernels.native.plan import ARENA, CONSTANTS, ERROR, FIRST_INPUT, OUTPUTS, Place, Product, get_plan
+from miner.kernels.native.plan import ARENA, CONSTANTS, ERROR, FIRST_INPUT, OUTPUTS, Product, get_plan
 
 Array = npt.NDArray[Any]
 
@@ -100,37 +100,24 @@ class NativeProgram:
 
     def _build(self) -> None:
         """The plan as C structures."""
-        plan = self.plan
+        plan, count = self.plan, len(self.plan.bases)
         ops = (_Op * max(1, len(plan.calls)))()
-        places: list[Place] = []
-
-        def add(found: tuple[Place, ...]) -> int:
-            first = len(places)
-            places.extend(((ERROR, 0), *found))
-            return first
-
+        functions = {name: ctypes.cast(self._kernels[name], ctypes.c_void_p).value or 0 for name in plan.sources}
         gemm_scratch = 0
         for op, call in zip(ops, plan.calls, strict=False):
-            op.first, op.total, op.grain = add(call.places), call.total, call.grain
-            if call.epilogue:
-                op.epilogue_first, op.epilogue = add(call.epilogue_places), self._address(call.epilogue)
-            if call.product is None:
-                op.kernel = self._address(call.kernel)
-            else:
+            op.first, op.epilogue_first, op.total, op.grain = call.first, call.epilogue_first, call.total, call.grain
+            op.kernel, op.epilogue = functions.get(call.kernel), functions.get(call.epilogue)
+            if call.product is not None:
                 op.gemm = _make_gemm(call.product)
                 op.gemm_kernel = choose_kernel(op.gemm, self._pool)
                 gemm_scratch = max(gemm_scratch, self._library.gemm_scratch(op.gemm, self.threads))
-        self._ops, self._bases = ops, (ctypes.c_int32 * len(places))(*(block for block, _ in places))
-        self._offsets = (ctypes.c_int64 * len(places))(*(offset for _, offset in places))
-        self._addresses = (ctypes.c_void_p * len(places))()
+        self._ops, self._bases = ops, (ctypes.c_int32 * count)(*plan.bases)
+        self._offsets, self._addresses = (ctypes.c_int64 * count)(*plan.offsets), (ctypes.c_void_p * count)()
         self._scratch, self._gemm_scratch = allocate(plan.scratch_bytes * self.threads), allocate(gemm_scratch)
         self._c_plan = _Plan(
-            self._ops, len(plan.calls), self._bases, self._offsets, len(places), self._addresses,
+            self._ops, len(plan.calls), self._bases, self._offsets, count, self._addresses,
             self._scratch.ctypes.data, plan.scratch_bytes, self._gemm_scratch.ctypes.data,
         )  # fmt: skip
-
-    def _address(self, name: str) -> int:
-        return ctypes.cast(self._kernels[name], ctypes.c_void_p).value or 0
 
     def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
         """Outputs of one step by (kind, name). ``inputs`` have the declared dtypes and shapes (the caller has checked).

@@ -8,7 +8,7 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14, madvise(2) */
 #endif
 
-#define POPULATE_BYTES ((int64_t)1 << 24) /* at a time: the address space is locked meanwhile */
+#define POPULATE_BYTES ((int64_t)1 << 21) /* at a time, a huge page: nobody else can map memory meanwhile */
 
 typedef struct {
     aipow_kernel kernel;

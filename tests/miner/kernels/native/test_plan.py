@@ -144,20 +144,26 @@ def test_longest_unused_plans_go_first(folder: Path, monkeypatch: pytest.MonkeyP
 Document = dict[str, Any]
 
 
-def set_place(document: Document, place: list[Any]) -> None:
-    document["calls"][0][5][0] = place
+def find_address(document: Document, block: int) -> int:
+    return int(document["bases"].index(block))
 
 
 EDITS: dict[str, Callable[[Document], Any]] = {
     "no calls": lambda d: d.pop("calls"),
     "calls of another form": lambda d: d["calls"].append([1, 2]),
-    "a block that is none": lambda d: set_place(d, [99, 0]),
-    "the block of the error": lambda d: set_place(d, [0, 0]),
-    "a place behind the arena": lambda d: set_place(d, [1, d["bytes"][0]]),
-    "a place behind an input": lambda d: set_place(d, [4, 2**20]),
-    "a negative place": lambda d: set_place(d, [1, -4]),
-    "a place that is no number": lambda d: set_place(d, [1, "0"]),
-    "a place that is a truth value": lambda d: set_place(d, [True, 0]),
+    "a block that is none": lambda d: d["bases"].__setitem__(2, 99),
+    "a place behind the error": lambda d: d["offsets"].__setitem__(0, 4),
+    "a place behind the arena": lambda d: d["offsets"].__setitem__(find_address(d, 1), d["bytes"][0]),
+    "a place behind an input": lambda d: d["offsets"].__setitem__(find_address(d, 4), 2**20),
+    "a negative place": lambda d: d["offsets"].__setitem__(1, -4),
+    "a place beyond all numbers": lambda d: d["offsets"].__setitem__(1, 2**70),
+    "a place that is no number": lambda d: d["offsets"].__setitem__(1, "0"),
+    "a block that is a truth value": lambda d: d["bases"].__setitem__(1, True),
+    "a place less": lambda d: d["offsets"].pop(),
+    "addresses that are not there": lambda d: d["calls"][0].__setitem__(5, len(d["bases"])),
+    "a product at the end of the addresses": lambda d: next(c for c in d["calls"] if c[3]).__setitem__(
+        5, len(d["bases"]) - 5
+    ),
     "a smaller output block": lambda d: d["bytes"].__setitem__(1, 64),
     "a negative arena": lambda d: d["bytes"].__setitem__(0, -1),
     "an unknown function": lambda d: d["calls"][0].__setitem__(0, "system"),
