@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 MAX_CACHE_BYTES = 2**29
 """Most bytes of the cache (= 536,870,912); what was longest unused goes first."""
+MAX_ENTRY_BYTES = 2**25
+"""Largest entry that is kept (= 33,554,432): a plan has that much only when its constants are, and others' graphs must
+not fill the disk."""
 STORE_SECONDS = 1.0
 """How long to wait for another process before an entry is not stored."""
 LIBRARY, PLAN, TEST = ".so", ".plan", ".test"
@@ -93,11 +96,14 @@ def load_entry(name: str) -> bytes | None:
 
 
 def store_entry(name: str, data: bytes) -> None:
-    """Put an entry in place at once, or, when the disk is full or others hold the cache for long, not at all.
+    """Put an entry in place at once, or, when it is too large, the disk full or the cache held by others, not at all.
 
     Raises `CacheUnusable`.
     """
     folder = open_cache()
+    if len(data) > MAX_ENTRY_BYTES:
+        log.info("%s is not kept: it has %d bytes", folder / name, len(data))
+        return
     try:
         with FileLock(folder / "lock", timeout=STORE_SECONDS):
             with tempfile.TemporaryDirectory(prefix=BUILD, dir=folder) as build:

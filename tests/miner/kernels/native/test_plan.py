@@ -133,6 +133,15 @@ def test_cache_that_others_hold_is_not_waited_for(folder: Path, monkeypatch: pyt
     assert not entries(folder)
 
 
+def test_plan_that_is_too_large_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(encode_plan(make_plan(small_graph())))
+    monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", size - 1)
+    assert get_plan(small_graph()) == make_plan(small_graph()) and not entries(folder)
+    monkeypatch.setattr(cache, "MAX_ENTRY_BYTES", size)
+    get_plan(small_graph())
+    assert len(entries(folder)) == 1
+
+
 def test_longest_unused_plans_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     get_plan(small_graph())
     first = entries(folder)[0]
