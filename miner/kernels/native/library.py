@@ -55,7 +55,7 @@ class Library:
             function.restype, function.argtypes = result, arguments
             return function
 
-        self.loaded, self.digest = loaded, loaded.digest
+        self.loaded = loaded
         self._pool_create = declare("aipow_pool_create", pointer, number)
         self._gemm_scratch = declare("aipow_gemm_scratch", size, pointer, number)
         self._gemm_run = declare("aipow_gemm_run", None, pointer, number, pointer, pointer)
@@ -64,6 +64,7 @@ class Library:
         self._kernel_usable = declare("aipow_gemm_kernel_usable", number, number)
         self._run = declare("aipow_run", size, pointer, pointer, pointer, pointer)
         self._populate = declare("aipow_populate", size, pointer, size)
+        self.digest = loaded.digest
         self._pools: dict[tuple[int, int], Pool] = {}
         self._lock = threading.Lock()
 

@@ -205,5 +205,5 @@ def test_benchmark_prints_its_figures() -> None:
 def test_library_refuses_a_foreign_one() -> None:
     import ctypes
 
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="aipow_pool_create"):
         Library(ctypes.CDLL(None))
