@@ -134,7 +134,7 @@ class ExactSide:
         return float(loss)
 
     def first_step(self) -> dict[str, Any]:
-        """From the parsed graph: self-test, plan, compilation or the kernel cache, and the step."""
+        """From the parsed graph: self-test, plan and compilation or what the kernel cache has of them, and the step."""
         started = time.perf_counter()
         self._executor = Executor(self._graph, self._backend, self._threads)
         loss = self._step()

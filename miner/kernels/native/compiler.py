@@ -1,8 +1,8 @@
 """C to a loaded library: finds a compiler, compiles, and keeps the result in a cache addressed by content.
 
-A cached library is named by the digest of everything that decides its bytes: sources, flags, the compiler's identity
-and the CPU. Beside it stands the digest of name and file; a damaged or exchanged file is compiled anew. Whoever can
-write into the cache runs code in this process, so the folder has to be the user's own and closed to others.
+A cached library (`miner.kernels.native.cache`) is named by the digest of everything that decides its bytes: sources,
+flags, the compiler's identity and the CPU. Beside it stands the digest of name and file; a damaged or exchanged file is
+compiled anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import platform
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -27,9 +26,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
-from miner.kernels.native.errors import CacheUnusable, CompilationFailed, CompilerMissing
+from miner.kernels.native.cache import BUILD, LIBRARY, compute_name, evict, is_own, open_cache
+from miner.kernels.native.errors import CompilationFailed, CompilerMissing
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +46,13 @@ LINK_FLAGS = ("-shared", "-pthread", "-lm")
 """What makes a library of the compiled files."""
 FENV_BYTES = 512
 """At least the size of C's ``fenv_t`` (32 bytes on x86-64, 8 on AArch64)."""
-MAX_CACHE_BYTES = 2**29
-"""Most bytes of cached libraries (= 536,870,912); the longest unused go first."""
+
+
+class CompiledLibrary(ctypes.CDLL):
+    """A loaded library."""
+
+    digest: str
+    """Of its name and bytes."""
 
 
 @cache
@@ -73,33 +77,30 @@ def find_compiler() -> tuple[str, ...]:
     raise CompilerMissing([*CANDIDATES, "ziglang"])
 
 
-def compile_library(sources: Mapping[str, str]) -> ctypes.CDLL:
+def compile_library(sources: Mapping[str, str]) -> CompiledLibrary:
     """Load the library of C files (name to text; headers among them are found by ``#include "name"``).
 
     Compiled once a machine. Raises `CompilerMissing`, `CompilationFailed`, `CacheUnusable`.
     """
     compiler = find_compiler()
-    folder = _open_cache()
+    folder = open_cache()
     key = compute_key(sources, compiler)
-    library, digest = folder / f"{key}.so", folder / f"{key}.digest"
-    if _is_intact(library, digest):
+    library, digest = folder / f"{key}{LIBRARY}", folder / f"{key}.digest"
+    if (found := _read_digest(library, digest)) is not None:
         os.utime(library)
-        return _load(library, compiler)
+        return _load(library, found, compiler)
     with FileLock(folder / "lock", timeout=2 * TIME_LIMIT):
-        if not _is_intact(library, digest):
-            _compile(sources, compiler, library, digest)
-            _evict(folder, library)
-        return _load(library, compiler)
+        if (found := _read_digest(library, digest)) is None:
+            found = _compile(sources, compiler, library, digest)
+            evict(folder, library.name)
+        return _load(library, found, compiler)
 
 
 def compute_key(sources: Mapping[str, str], compiler: tuple[str, ...]) -> str:
-    """Hex name of the library: BLAKE2b-160 of sources, flags, compiler and CPU."""
-    hasher = hashlib.blake2b(digest_size=20)
-    parts = (t for item in sorted(sources.items()) for t in item)
-    for part in (*FLAGS, *LINK_FLAGS, identify_compiler(compiler), identify_cpu(), *parts):
-        data = part.encode()
-        hasher.update(len(data).to_bytes(8, "little") + data)
-    return hasher.hexdigest()
+    """Hex name of the library: of sources, flags, compiler and CPU."""
+    texts = (t for item in sorted(sources.items()) for t in item)
+    parts = (*FLAGS, *LINK_FLAGS, identify_compiler(compiler), identify_cpu(), *texts)
+    return compute_name(*(part.encode() for part in parts))
 
 
 @cache
@@ -124,39 +125,17 @@ def identify_cpu() -> str:
     return "\n".join([platform.machine(), platform.processor(), *found])
 
 
-def get_cache_folder() -> Path:
-    """``AIPOW_KERNEL_CACHE``, else the user's cache folder."""
-    named = os.environ.get("AIPOW_KERNEL_CACHE")
-    return Path(named) if named else platformdirs.user_cache_path("aipow") / "kernels"
-
-
-def _open_cache() -> Path:
-    folder = get_cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = folder.stat()
-    except OSError as error:
-        raise CacheUnusable(folder, error.strerror or str(error)) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise CacheUnusable(folder, "is no folder")
-    if status.st_uid != os.geteuid():
-        raise CacheUnusable(folder, f"belongs to user {status.st_uid}")
-    if status.st_mode & 0o022:
-        raise CacheUnusable(folder, "others may write into it (chmod go-w)")
-    return folder
-
-
-def _is_intact(library: Path, digest: Path) -> bool:
-    """Whether a cached file is the one that was stored, and ours."""
+def _read_digest(library: Path, digest: Path) -> str | None:
+    """The digest of a cached file that is the one that was stored, and ours; else None."""
     try:
         data, expected = library.read_bytes(), digest.read_text()
-        own = library.stat().st_uid == os.geteuid() and not library.is_symlink()
+        own = is_own(library)
     except (OSError, UnicodeDecodeError):
-        return False
+        return None
     if own and compute_digest(library.stem, data) == expected:
-        return True
+        return expected
     log.warning("%s is damaged or not ours: it is compiled anew", library)
-    return False
+    return None
 
 
 def compute_digest(key: str, data: bytes) -> str:
@@ -164,9 +143,9 @@ def compute_digest(key: str, data: bytes) -> str:
     return hashlib.blake2b(key.encode() + data, digest_size=32).hexdigest()
 
 
-def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Path, digest: Path) -> None:
-    """Compile into a folder of its own, then put library and digest in place."""
-    with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as name:
+def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Path, digest: Path) -> str:
+    """Compile into a folder of its own, then put library and digest in place; returns the digest."""
+    with tempfile.TemporaryDirectory(prefix=BUILD, dir=library.parent) as name:
         build = Path(name)
         for file, text in sources.items():
             (build / file).write_text(text)
@@ -178,10 +157,12 @@ def _compile(sources: Mapping[str, str], compiler: tuple[str, ...], library: Pat
         if not made.is_file():
             raise CompilationFailed(command, "no library was made", "")
         made.chmod(0o600)
-        (build / "digest").write_text(compute_digest(library.stem, made.read_bytes()))
+        found = compute_digest(library.stem, made.read_bytes())
+        (build / "digest").write_text(found)
         digest.unlink(missing_ok=True)
         made.replace(library)  # a new file: another process may have the old one mapped
         (build / "digest").replace(digest)
+    return found
 
 
 def _call_together(commands: list[list[str]], folder: Path) -> None:
@@ -243,36 +224,17 @@ def _call(
     return process.returncode, output.decode(errors="replace")
 
 
-def _load(library: Path, compiler: tuple[str, ...]) -> ctypes.CDLL:
+def _load(library: Path, digest: str, compiler: tuple[str, ...]) -> CompiledLibrary:
     """Load a library and keep the floating-point mode: one that was linked with ``-ffast-math`` sets it while it is
     loaded, and would make the whole process flush subnormals."""
     mode = ctypes.create_string_buffer(FENV_BYTES)
     fenv = ctypes.CDLL(None)
     fenv.fegetenv(mode)
     try:
-        return ctypes.CDLL(str(library))
+        loaded = CompiledLibrary(str(library))
     except OSError as error:
         raise CompilationFailed(compiler, f"the library cannot be loaded: {error}") from error
     finally:
         fenv.fesetenv(mode)
-
-
-def _evict(folder: Path, kept: Path) -> None:
-    """Drop the longest unused libraries beyond `MAX_CACHE_BYTES`, and what killed compilations left behind."""
-    for build in folder.glob("build-*"):
-        shutil.rmtree(build, ignore_errors=True)  # the lock is held: no other compilation runs
-    found = []
-    for library in folder.glob("*.so"):
-        try:
-            status = library.stat()
-        except OSError:
-            continue
-        found.append((status.st_mtime, status.st_size, library))
-    total = sum(size for _, size, _ in found)
-    for _, size, library in sorted(found):
-        if total <= MAX_CACHE_BYTES:
-            return
-        if library != kept:
-            library.with_suffix(".digest").unlink(missing_ok=True)
-            library.unlink(missing_ok=True)
-            total -= size
+    loaded.digest = digest
+    return loaded

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt, prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from consensus.exact.grid import rescale
 from miner.kernels.errors import SelfTestFailed
+from miner.kernels.native.cache import TEST, compute_code_digest, compute_name, load_entry, store_entry
+from miner.kernels.native.compiler import identify_cpu
 from miner.kernels.native.library import Pool, load_library
 
 Array = npt.NDArray[Any]
@@ -35,6 +38,12 @@ TRIAL_ROWS = 48
 PORTABLE_MACS = 2**22
 """Products of more MACs (> 4,194,304) never try the portable kernel when another one passed."""
 TRIALS = 3
+HOPELESS = 4
+"""A kernel that was so many times slower than the fastest is not tried again: cold memory does not slow one so much."""
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""What Linux calls the time since it was started."""
+PASS_SECONDS = 86_400
+"""So long a passed test of the kernels counts (a day): a processor can go bad, and a suspended one wake elsewhere."""
 
 
 class GemmStruct(ctypes.Structure):
@@ -194,12 +203,18 @@ def verify_gemm_kernel(kernel: int) -> None:
 
 @cache
 def get_sound_kernels() -> tuple[int, ...]:
-    """Numbers of the kernels that this processor has and that passed; raises `SelfTestFailed` when none did."""
-    library, sound = load_library(), []
+    """Numbers of the kernels that this processor has and that passed; raises `SelfTestFailed` when none did.
+
+    That all passed is remembered in the kernel cache, see `_name_pass`.
+    """
+    library = load_library()
+    usable = [kernel for kernel in range(len(library.gemm_kernels())) if library.is_kernel_usable(kernel)]
+    name = _name_pass(library.digest)
+    if name is not None and _is_fresh(load_entry(name)):
+        return tuple(usable)
+    sound = []
     failure: SelfTestFailed | None = None
-    for kernel in range(len(library.gemm_kernels())):
-        if not library.is_kernel_usable(kernel):
-            continue
+    for kernel in usable:
         try:
             verify_gemm_kernel(kernel)
         except SelfTestFailed as error:
@@ -209,7 +224,28 @@ def get_sound_kernels() -> tuple[int, ...]:
             sound.append(kernel)
     if failure is not None and not sound:
         raise failure
+    if failure is None and name is not None:
+        store_entry(name, str(int(time.time())).encode())
     return tuple(sound)
+
+
+def _name_pass(digest: str) -> str | None:
+    """The entry that says when all kernels passed; None where the machine's boot has no name.
+
+    What they give depends on the library's bytes and on the processor. The entry is named by both, by the tests' code
+    and by the boot, so that it is nobody else's. What a process may have done to its floating-point mode is left to
+    the native self-test, which runs in every process and computes products with these kernels, too.
+    """
+    try:
+        boot = BOOT.read_text()
+    except OSError:
+        return None
+    return compute_name(b"gemm", digest.encode(), identify_cpu().encode(), boot.encode(), compute_code_digest()) + TEST
+
+
+def _is_fresh(passed: bytes | None) -> bool:
+    """Whether an entry's time lies less than `PASS_SECONDS` back."""
+    return passed is not None and passed.isdigit() and 0 <= time.time() - int(passed) < PASS_SECONDS
 
 
 # the choice
@@ -249,6 +285,7 @@ def _try_kernels(gemm: GemmStruct, pool: Pool, candidates: list[int]) -> int:
             started = time.perf_counter()
             library.gemm_run(trial, kernel, pool, scratch.ctypes.data)
             best[kernel] = min(best[kernel], time.perf_counter() - started)
+        candidates = [kernel for kernel in candidates if best[kernel] < HOPELESS * min(best.values())]
     return min(best, key=lambda kernel: best[kernel])
 
 

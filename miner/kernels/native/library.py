@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from miner.kernels.errors import KernelError
-from miner.kernels.native.compiler import compile_library
+from miner.kernels.native.compiler import CompiledLibrary, compile_library
 
 C_FOLDER = Path(__file__).parent / "c"
 HEADERS = (
@@ -47,7 +47,7 @@ class Pool:
 class Library:
     """The compiled library with typed calls; make it by `load_library`."""
 
-    def __init__(self, loaded: ctypes.CDLL) -> None:
+    def __init__(self, loaded: CompiledLibrary) -> None:
         pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
         def declare(name: str, result: type | None, *arguments: type) -> Callable[..., Any]:
@@ -63,6 +63,8 @@ class Library:
         self._kernel_name = declare("aipow_gemm_kernel_name", ctypes.c_char_p, number)
         self._kernel_usable = declare("aipow_gemm_kernel_usable", number, number)
         self._run = declare("aipow_run", size, pointer, pointer, pointer, pointer)
+        self._populate = declare("aipow_populate", size, pointer, size)
+        self.digest = loaded.digest
         self._pools: dict[tuple[int, int], Pool] = {}
         self._lock = threading.Lock()
 
@@ -87,6 +89,11 @@ class Library:
     ) -> int:
         """Run a plan (c/runtime.h); the number of the operation that failed, its code being in ``error``, or −1."""
         return int(self._run(ctypes.byref(plan), blocks, pool.address, ctypes.byref(error)))
+
+    def populate(self, address: int, size: int) -> int:
+        """Put memory behind the whole pages of a buffer, as writing would, but keep what is there; bytes for which the
+        system did that (Linux from 5.14 on)."""
+        return int(self._populate(address, size))
 
     def gemm_scratch(self, gemm: ctypes.Structure, threads: int) -> int:
         """Bytes of scratch that a product needs with any kernel."""

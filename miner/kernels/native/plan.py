@@ -1,243 +1,219 @@
-"""The plan of a graph: operations in order, C source of their kernels, and where every buffer lies.
+"""The plan of a graph: which kernels and products are called in which order, and where their buffers lie.
 
-Buffers lie in blocks: one arena that lives in the executor, the folded constants, one block for a step's outputs, and
-one for each input tensor. Two buffers share a place in the arena only when no operation needs both.
+A plan is made once (`miner.kernels.native.planner`) and kept beside the compiled kernels, so that a later process only
+reads it. Buffers lie in blocks: one arena that lives in the executor, the folded constants, one block for a step's
+outputs, and one for each input tensor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import logging
+from dataclasses import astuple, dataclass
+from math import prod
+from typing import Any
 
-import numpy as np
 from consensus.graph import Graph
-from miner.kernels.lowering import Gemm, Lowered, fuse_epilogues, lower, prune, recompute
-from miner.kernels.native.codegen import generate
-from miner.kernels.native.writer import BYTES, Argument, Kernel
+from consensus.graph.node import Node
+from consensus.graph.ops import NUMPY_DTYPES
+from miner.kernels.native.cache import PLAN, compute_code_digest, compute_name, load_entry, store_entry
 
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector."""
+log = logging.getLogger(__name__)
+
 ERROR, ARENA, CONSTANTS, OUTPUTS, FIRST_INPUT = 0, 1, 2, 3, 4
 """Numbers of the blocks; input i of `Plan.inputs` is block `FIRST_INPUT` + i."""
-MIN_BYTES = 2**16
-"""Buffers up to this size (= 65,536) do not count when operations are ordered."""
-DONE = -1
-"""Of an operation in `_free_early`: it has its place in the order."""
+PRODUCT_ADDRESSES = 5
+"""Of a product, behind the error's."""
+MAX_NUMBER = 2**62
+"""Largest number of a plan."""
+HEAD_BYTES = 8
+"""Of an encoded plan's first field, the length of its JSON."""
 
 Place = tuple[int, int]
 """(block, byte offset)."""
 
 
-@dataclass
-class Operation:
-    """One kernel call or product."""
+class PlanDamaged(ValueError):
+    """Bytes that are no plan of the graph: they are dropped and the plan is made again."""
 
-    kernel: Kernel | None = None
-    gemm: Gemm | None = None
-    epilogue: Kernel | None = None
-
-    def arguments(self) -> list[Argument]:
-        """Addresses in the order of the call, without the epilogue's."""
-        if self.gemm is not None:
-            g = self.gemm
-            return [Argument(r) for r in (g.a, g.a_exponents, g.b, g.b_exponents, g.out)]
-        return self.kernel.arguments if self.kernel is not None else []
-
-    def touches(self) -> list[int]:
-        """Roots read or written."""
-        found = [a.root for a in self.arguments()]
-        return found + ([a.root for a in self.epilogue.arguments] if self.epilogue is not None else [])
-
-    def failures(self) -> list[tuple[int, str]]:
-        """What each failure code means, as (root, what); only one of the kernels of an operation can fail."""
-        return [f for k in (self.kernel, self.epilogue) if k is not None for f in k.failures]
-
-    def writes(self) -> list[int]:
-        """Roots written."""
-        found = [self.gemm.out] if self.gemm is not None else list(self.kernel.writes if self.kernel else ())
-        return found + (self.epilogue.writes if self.epilogue is not None else [])
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"these bytes are no plan of the graph: {problem}")
 
 
-@dataclass
+@dataclass(frozen=True)
+class Product:
+    """A batch of integer products, see aipow_gemm of c/gemm.h; strides in elements."""
+
+    batch: int
+    m: int
+    n: int
+    k: int
+    bits: int
+    a_row: int
+    a_k: int
+    a_batch: int
+    b_col: int
+    b_k: int
+    b_batch: int
+    ea_batch: int
+    eb_batch: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation, see aipow_op of c/runtime.h: a generated kernel, or a product with or without an epilogue."""
+
+    kernel: str
+    """Name of the function; '' for a product."""
+    total: int
+    """Units of work of a kernel."""
+    grain: int
+    """Fewest units worth a thread."""
+    product: Product | None
+    epilogue: str
+    """Name of the function that takes the product's rows, or ''."""
+    first: int
+    """Number of its first address, the error's; then those of a kernel's arguments, or of a product's left operand and
+    exponents, right operand and exponents, and result."""
+    epilogue_first: int
+    """Number of the epilogue's first address."""
+    failures: tuple[tuple[int, str], ...]
+    """Failure codes from 1 on, as (node, ``non-finite`` or ``index``)."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that a run needs besides the inputs' addresses."""
 
-    operations: list[Operation]
+    calls: tuple[Call, ...]
+    bases: list[int]
+    """Block of each address."""
+    offsets: list[int]
+    """Byte offset of each address there."""
     sources: dict[str, str]
-    """Name of each distinct kernel to its text."""
-    names: dict[str, str]
-    """Text (with AIPOW_NAME) to name."""
-    places: dict[int, Place]
-    """Root to (block, byte offset)."""
-    inputs: list[tuple[str, str]]
+    """Name of each function to its text."""
+    inputs: tuple[tuple[str, str], ...]
     """(kind, name) of each input block."""
     outputs: dict[tuple[str, str], Place]
-    """(kind, name) to (block, byte offset); an input's block for state that is passed on."""
-    constants: bytearray
+    """(kind, name) to its place; an input's block for state that is passed on."""
     arena_bytes: int
     output_bytes: int
     scratch_bytes: int
     """For one thread."""
-    failures: list[list[tuple[int, str]]]
-    """For each operation: its failure codes, as (node, what)."""
-    element_bytes: dict[int, int]
-    """Root to the bytes of an element."""
-    root_bytes: dict[int, int]
-    """Root to the bytes of its buffer."""
     index_bounds: dict[int, int]
     """Node of a gather or scatter to the size that its indices must stay below."""
+    constants: bytes
 
 
-def make_plan(graph: Graph, checked: bool = True) -> Plan:
-    """Lower a graph, generate its kernels, order them and place its buffers; ``checked`` as in `lower`."""
-    lowered = lower(graph, checked)
-    recompute(lowered)
-    fuse_epilogues(lowered)
-    stored = prune(lowered)
-    operations = _free_early(_make_operations(lowered, stored), lowered)
-    names: dict[str, str] = {}
-    for op in operations:
-        for kernel in (op.kernel, op.epilogue):
-            if kernel is not None:
-                names.setdefault(kernel.source, f"aipow_k{len(names)}")
-    places, inputs, outputs, sizes, constants = _place(operations, lowered)
-    members = [m for g in lowered.groups for m in g.members]
-    scratch = max((k.scratch for op in operations for k in (op.kernel, op.epilogue) if k is not None), default=0)
-    return Plan(
-        operations, {name: text.replace("AIPOW_NAME", name) for text, name in names.items()}, names, places, inputs,
-        outputs, constants, sizes[0], sizes[1], _align(scratch),
-        [[(_node_of(lowered, root), what) for root, what in op.failures()] for op in operations],
-        {root.id: BYTES[root.dtype] for root in lowered.roots.values()},
-        {root.id: _bytes(lowered, root.id) for root in lowered.roots.values()},
-        {_node_of(lowered, m.root): int(str(m.attrs["rows"])) for m in members if "rows" in m.attrs},
+def get_plan(graph: Graph, checked: bool = True) -> Plan:
+    """The plan of a graph, from the kernel cache or made and put there; ``checked`` as in `lower`.
+
+    Raises `CacheUnusable`.
+    """
+    name = compute_name(compute_code_digest(), bytes([checked]), graph.to_bytes()) + PLAN
+    data = load_entry(name)
+    if data is not None:
+        try:
+            return decode_plan(data, graph)
+        except PlanDamaged as error:
+            log.warning("%s: %s", name, error)
+    from miner.kernels.native.planner import make_plan
+
+    plan = make_plan(graph, checked)
+    store_entry(name, encode_plan(plan))
+    return plan
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The length of the JSON, the JSON, the constants."""
+    document = {
+        "calls": [astuple(call) for call in plan.calls],
+        "bases": plan.bases,
+        "offsets": plan.offsets,
+        "sources": plan.sources,
+        "inputs": plan.inputs,
+        "outputs": list(plan.outputs.items()),
+        "bytes": [plan.arena_bytes, plan.output_bytes, plan.scratch_bytes],
+        "index_bounds": list(plan.index_bounds.items()),
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    return len(text).to_bytes(HEAD_BYTES, "little") + text + plan.constants
+
+
+def decode_plan(data: bytes, graph: Graph) -> Plan:
+    """The plan that `encode_plan` wrote. Raises `PlanDamaged`, whatever the bytes.
+
+    A plan that passes calls functions of its own text with places inside the graph's blocks. How far a function reads
+    and writes from there is not checked: who can write into the cache is trusted with the process, as with its
+    libraries.
+    """
+    end = HEAD_BYTES + int.from_bytes(data[:HEAD_BYTES], "little")
+    try:
+        document = json.loads(data[HEAD_BYTES:end])
+        arena_bytes, output_bytes, scratch_bytes = _naturals(document["bytes"], 3)
+        plan = Plan(
+            tuple(_decode_call(*fields) for fields in document["calls"]),
+            _naturals(document["bases"]), _naturals(document["offsets"]),
+            {str(name): str(text) for name, text in document["sources"].items()},
+            tuple((str(kind), str(name)) for kind, name in document["inputs"]),
+            {(str(kind), str(name)): _pair(place) for (kind, name), place in document["outputs"]},
+            arena_bytes, output_bytes, scratch_bytes,
+            dict(map(_pair, document["index_bounds"])), data[end:],
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise PlanDamaged(f"{type(error).__name__}: {error}") from error
+    _verify(plan, graph)
+    return plan
+
+
+def _decode_call(
+    kernel: Any, total: Any, grain: Any, product: Any, epilogue: Any, first: Any, epilogue_first: Any, failures: Any
+) -> Call:
+    total, grain, first, epilogue_first = _naturals([total, grain, first, epilogue_first], 4)
+    return Call(
+        str(kernel), total, grain, None if product is None else Product(*_naturals(product, 13)), str(epilogue),
+        first, epilogue_first, tuple((_naturals([node], 1)[0], str(what)) for node, what in failures),
     )  # fmt: skip
 
 
-def _node_of(lowered: Lowered, root: int) -> int:
-    """The node whose value a root is, or which needs it."""
-    found = lowered.roots[root].node
-    return root if found < 0 else found
+def _naturals(values: list[Any], count: int | None = None) -> list[int]:
+    """So many integers from 0 to 2^62, or any number of them; raises ValueError."""
+    right = set(map(type, values)) <= {int} and (not values or (min(values) >= 0 and max(values) <= MAX_NUMBER))
+    if not right or len(values) != (len(values) if count is None else count):
+        raise ValueError(f"natural numbers are wanted, not {str(values)[:80]}")
+    return values
 
 
-def _make_operations(lowered: Lowered, stored: frozenset[int]) -> list[Operation]:
-    epilogues = {g.post_of: g for g in lowered.groups if g.post_of is not None and g.members}
-    operations = []
-    for group in lowered.groups:
-        if group.gemm is not None:
-            after = epilogues.get(group.index)
-            kernel = generate(after, lowered, stored)[0] if after is not None else None
-            operations.append(Operation(gemm=group.gemm, epilogue=kernel))
-        elif group.members and group.post_of is None:
-            operations += [Operation(kernel) for kernel in generate(group, lowered, stored)]
-    return operations
+def _pair(values: list[Any]) -> tuple[int, int]:
+    first, second = _naturals(values, 2)
+    return first, second
 
 
-def _free_early(operations: list[Operation], lowered: Lowered) -> list[Operation]:
-    """The operations in an order in which one that takes next to nothing of the arena, or frees more than it takes,
-    comes as early as it can.
-
-    A gradient's norm, which lowering puts behind the backward pass, so follows its gradient, and the gradient dies.
-    """
-    given = {root.id for root in lowered.roots.values() if root.source is not None or root.constant is not None}
-    outputs = {view.root for view in lowered.outputs.values()}
-    writes = [set(op.writes()) for op in operations]
-    touches = [set(op.touches()) - given for op in operations]
-    users: dict[int, list[int]] = {}
-    after: list[set[int]] = [set() for _ in operations]
-    for number, roots in enumerate(touches):
-        for root in roots:
-            earlier = users.setdefault(root, [])
-            for other in earlier:
-                if root in writes[number] or root in writes[other]:
-                    after[other].add(number)
-            earlier.append(number)
-    waits_for = [0] * len(operations)
-    for followers in after:
-        for number in followers:
-            waits_for[number] += 1
-    left = {root: len(found) for root, found in users.items()}
-    order: list[int] = []
-
-    def is_gain(number: int) -> bool:
-        """Whether the arena is hardly fuller with the operation than without."""
-        made = sum(_bytes(lowered, root) for root in writes[number] - outputs)
-        dying = (root for root in touches[number] - writes[number] - outputs if left[root] == 1)
-        return made <= MIN_BYTES or sum(_bytes(lowered, root) for root in dying) > made
-
-    for next_one in range(len(operations)):
-        ready = [next_one]
-        while ready:
-            number = ready.pop()
-            if waits_for[number] != 0:
-                continue  # done already
-            order.append(number)
-            waits_for[number] = DONE
-            for root in touches[number]:
-                left[root] -= 1
-            for follower in after[number]:
-                waits_for[follower] -= 1
-            near = {user for root in touches[number] for user in users[root]}
-            ready += [user for user in sorted(near, reverse=True) if waits_for[user] == 0 and is_gain(user)]
-    return [operations[number] for number in order]
+def _verify(plan: Plan, graph: Graph) -> None:
+    """Raise `PlanDamaged` unless names are known, inputs and outputs the graph's, and places inside their blocks."""
+    given, wanted = (
+        {(str(node.attrs["kind"]), str(node.attrs["name"])): node for node in graph.nodes if node.op == op}
+        for op in ("input", "output")
+    )
+    if not given.keys() >= set(plan.inputs) or plan.outputs.keys() != wanted.keys():
+        raise PlanDamaged("its inputs or outputs are not the graph's")
+    sizes = [1, plan.arena_bytes, len(plan.constants), plan.output_bytes, *(_bytes(given[key]) for key in plan.inputs)]
+    ends = [(block, offset + _bytes(wanted[key])) for key, (block, offset) in plan.outputs.items()]
+    if any(block >= len(sizes) or end > sizes[block] for block, end in ends):
+        raise PlanDamaged("an output lies outside its block")
+    if len(plan.bases) != len(plan.offsets) or max(plan.bases, default=0) >= len(sizes):
+        raise PlanDamaged("an address lies in no block")
+    if any(offset and offset >= sizes[block] for block, offset in zip(plan.bases, plan.offsets, strict=True)):
+        raise PlanDamaged("an address lies outside its block")
+    for call in plan.calls:
+        if {call.kernel, call.epilogue} - {"", *plan.sources} or (call.product is None) == (call.kernel == ""):
+            raise PlanDamaged("it calls what it does not have")
+        if max(call.first, call.epilogue_first) + (call.product is not None) * PRODUCT_ADDRESSES >= len(plan.bases):
+            raise PlanDamaged("a call's addresses are missing")
+        if any(node >= len(graph.nodes) for node, _ in call.failures):
+            raise PlanDamaged("a failure names no node")
 
 
-def _align(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _place(
-    operations: list[Operation], lowered: Lowered
-) -> tuple[dict[int, Place], list[tuple[str, str]], dict[tuple[str, str], Place], tuple[int, int], bytearray]:
-    places: dict[int, Place] = {}
-    inputs: list[tuple[str, str]] = []
-    constants = bytearray()
-    for root in lowered.roots.values():
-        if root.source is not None:
-            places[root.id] = (FIRST_INPUT + len(inputs), 0)
-            inputs.append(root.source)
-        elif root.constant is not None:
-            places[root.id] = (CONSTANTS, len(constants))
-            data = root.constant.tobytes()
-            constants += data + bytes(_align(len(data)) - len(data))
-    outputs, end = {}, 0
-    for key, view in sorted(lowered.outputs.items()):
-        if view.root not in places:
-            places[view.root] = (OUTPUTS, end)
-            end += _align(_bytes(lowered, view.root))
-        outputs[key] = places[view.root]
-    arena = _place_arena(operations, lowered, places)
-    return places, inputs, outputs, (arena, end), constants
-
-
-def _bytes(lowered: Lowered, root: int) -> int:
-    return lowered.roots[root].numel * BYTES[lowered.roots[root].dtype]
-
-
-def _place_arena(operations: list[Operation], lowered: Lowered, places: dict[int, Place]) -> int:
-    """Largest buffers first, each at the lowest place that is free while it lives; returns the arena's size."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for number, op in enumerate(operations):
-        for root in op.touches():
-            if root not in places:
-                first.setdefault(root, number)
-                last[root] = number
-    order = sorted(first, key=lambda r: (-_bytes(lowered, r), first[r]))
-    starts, ends = (np.zeros(len(order), dtype=np.int64) for _ in range(2))
-    births = np.array([first[r] for r in order], dtype=np.int64)
-    deaths = np.array([last[r] for r in order], dtype=np.int64)
-    arena = 0
-    for place, root in enumerate(order):
-        size = _align(_bytes(lowered, root))
-        rivals = np.flatnonzero((births[:place] <= deaths[place]) & (deaths[:place] >= births[place]))
-        offset = 0
-        for rival in rivals[np.argsort(starts[rivals], kind="stable")]:
-            if starts[rival] - offset >= size:
-                break
-            offset = max(offset, int(ends[rival]))
-        starts[place], ends[place] = offset, offset + size
-        places[root] = (ARENA, offset)
-        arena = max(arena, offset + size)
-    return arena
-
-
-__all__ = ["ARENA", "CONSTANTS", "ERROR", "FIRST_INPUT", "OUTPUTS", "Operation", "Plan", "make_plan"]
+def _bytes(node: Node) -> int:
+    return prod(node.shape) * NUMPY_DTYPES[node.dtype].itemsize

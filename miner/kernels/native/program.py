@@ -23,16 +23,8 @@ from consensus.graph.ops import NUMPY_DTYPES
 from miner.kernels.native.compiler import compile_library
 from miner.kernels.native.gemm import GemmStruct, choose_kernel
 from miner.kernels.native.library import load_library
-from miner.kernels.native.plan import (
-    ALIGNMENT,
-    ARENA,
-    CONSTANTS,
-    ERROR,
-    FIRST_INPUT,
-    OUTPUTS,
-    Operation,
-    make_plan,
-)
+from miner.kernels.native.memory import align, allocate, allocate_owner, populate
+from miner.kernels.native.plan import ARENA, CONSTANTS, ERROR, FIRST_INPUT, OUTPUTS, Product, get_plan
 
 Array = npt.NDArray[Any]
 
@@ -81,14 +73,17 @@ class NativeProgram:
     """One graph, ready to run on ``threads`` threads."""
 
     def __init__(self, graph: Graph, threads: int = 1, checked: bool = True) -> None:
-        """Lower, generate, compile (or find in the cache) and place; ``checked`` as in `lower`.
+        """Plan and compile, or find both in the cache, and allocate; ``checked`` as in `lower`.
 
-        Raises `CompilerMissing`, `CompilationFailed`, MemoryError.
+        Raises `CompilerMissing`, `CompilationFailed`, `CacheUnusable`, MemoryError.
         """
         self.threads = threads
-        self.plan = make_plan(graph, checked)
         self._library = load_library()
         self._pool = self._library.get_pool(threads)
+        self.plan = get_plan(graph, checked)
+        self._arena = allocate(self.plan.arena_bytes)
+        self._owners = [allocate_owner(self.plan.output_bytes)]
+        populate(self._library, self._arena, self._owners)
         self._kernels = compile_library(split_sources(list(self.plan.sources.values())))
         nodes = {key: node for node in graph.nodes if (key := _output_key(node)) is not None}
         self._outputs = [
@@ -98,65 +93,30 @@ class NativeProgram:
         self._checked = checked
         self._passed: dict[tuple[str, str], Array] = {}
         self._ops_of_nodes = [node.op for node in graph.nodes]
-        self._owners: list[Array] = []
-        self._constants = _aligned(len(self.plan.constants))
+        self._constants = allocate(len(self.plan.constants))
         self._constants[:] = np.frombuffer(self.plan.constants, dtype=np.uint8)
-        self._arena = _aligned(self.plan.arena_bytes)
         self._error = ctypes.c_int32(0)
         self._build()
 
     def _build(self) -> None:
         """The plan as C structures."""
-        plan, places = self.plan, self.plan.places
-        ops = (_Op * max(1, len(plan.operations)))()
-        bases: list[int] = []
-        offsets: list[int] = []
-
-        def add(op: Operation, epilogue: bool) -> int:
-            first = len(bases)
-            bases.append(ERROR)
-            offsets.append(0)
-            kernel = op.epilogue if epilogue else op.kernel
-            for argument in kernel.arguments if kernel is not None else op.arguments():
-                block, offset = places[argument.root]
-                bases.append(block)
-                offsets.append(offset + argument.offset * plan.element_bytes[argument.root])
-            return first
-
+        plan, count = self.plan, len(self.plan.bases)
+        ops = (_Op * max(1, len(plan.calls)))()
+        functions = {name: ctypes.cast(self._kernels[name], ctypes.c_void_p).value or 0 for name in plan.sources}
         gemm_scratch = 0
-        for c_op, op in zip(ops, plan.operations, strict=False):
-            c_op.first = add(op, False)
-            if op.epilogue is not None:
-                c_op.epilogue_first = add(op, True)
-                c_op.epilogue = self._address(op.epilogue.source)
-            if op.kernel is not None:
-                c_op.kernel = self._address(op.kernel.source)
-                c_op.total, c_op.grain = op.kernel.total, op.kernel.grain
-            if op.gemm is not None:
-                c_op.gemm = self._make_gemm(op)
-                c_op.gemm_kernel = choose_kernel(c_op.gemm, self._pool)
-                gemm_scratch = max(gemm_scratch, self._library.gemm_scratch(c_op.gemm, self.threads))
-        self._ops, self._bases = ops, (ctypes.c_int32 * len(bases))(*bases)
-        self._offsets, self._addresses = (ctypes.c_int64 * len(bases))(*offsets), (ctypes.c_void_p * len(bases))()
-        self._scratch, self._gemm_scratch = _aligned(plan.scratch_bytes * self.threads), _aligned(gemm_scratch)
+        for op, call in zip(ops, plan.calls, strict=False):
+            op.first, op.epilogue_first, op.total, op.grain = call.first, call.epilogue_first, call.total, call.grain
+            op.kernel, op.epilogue = functions.get(call.kernel), functions.get(call.epilogue)
+            if call.product is not None:
+                op.gemm = _make_gemm(call.product)
+                op.gemm_kernel = choose_kernel(op.gemm, self._pool)
+                gemm_scratch = max(gemm_scratch, self._library.gemm_scratch(op.gemm, self.threads))
+        self._ops, self._bases = ops, (ctypes.c_int32 * count)(*plan.bases)
+        self._offsets, self._addresses = (ctypes.c_int64 * count)(*plan.offsets), (ctypes.c_void_p * count)()
+        self._scratch, self._gemm_scratch = allocate(plan.scratch_bytes * self.threads), allocate(gemm_scratch)
         self._c_plan = _Plan(
-            self._ops, len(plan.operations), self._bases, self._offsets, len(bases), self._addresses,
+            self._ops, len(plan.calls), self._bases, self._offsets, count, self._addresses,
             self._scratch.ctypes.data, plan.scratch_bytes, self._gemm_scratch.ctypes.data,
-        )  # fmt: skip
-
-    def _address(self, source: str) -> int:
-        function = getattr(self._kernels, self.plan.names[source])
-        return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-    @staticmethod
-    def _make_gemm(op: Operation) -> GemmStruct:
-        g = op.gemm
-        if g is None:
-            raise AssertionError("the operation is no product")
-        return GemmStruct(
-            batch=g.batch, m=g.m, n=g.n, k=g.k, a_row=g.a_strides[0], a_k=g.a_strides[1], a_batch=g.a_strides[2],
-            b_col=g.b_strides[0], b_k=g.b_strides[1], b_batch=g.b_strides[2], ea_batch=g.exponent_strides[0],
-            eb_batch=g.exponent_strides[1], bits=g.bits, ldc=g.n, c_batch=g.m * g.n,
         )  # fmt: skip
 
     def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
@@ -169,7 +129,7 @@ class NativeProgram:
         failed = self._library.run(self._c_plan, blocks, self._pool, self._error)
         del held
         if failed >= 0:
-            node, what = self.plan.failures[failed][self._error.value - 1]
+            node, what = self.plan.calls[failed].failures[self._error.value - 1]
             where = f"node {node} ({self._ops_of_nodes[node]})"
             if what == "index":
                 raise IndexOutOfRange(where, self.plan.index_bounds[node])
@@ -207,25 +167,22 @@ class NativeProgram:
         owner's reference count tells."""
         for i in range(len(self._owners)):
             if sys.getrefcount(self._owners[i]) == 2:  # the list's and the call's own
-                return _align(self._owners[i])
-        owner = np.empty(self.plan.output_bytes + ALIGNMENT, dtype=np.uint8)
-        self._owners = [*self._owners[1 - KEPT_BLOCKS :], owner]
-        return _align(owner)
+                return align(self._owners[i])
+        owner = allocate_owner(self.plan.output_bytes)
+        self._owners.append(owner)
+        del self._owners[:-KEPT_BLOCKS]
+        return align(owner)
 
 
 KEPT_BLOCKS = 4
 """Most output blocks that are remembered for use again."""
 
 
-def _aligned(size: int) -> Array:
-    """Fresh bytes at a multiple of `ALIGNMENT`."""
-    return _align(np.empty(size + ALIGNMENT, dtype=np.uint8))
-
-
-def _align(owner: Array) -> Array:
-    """The part of a buffer that starts at a multiple of `ALIGNMENT`."""
-    start = -owner.ctypes.data % ALIGNMENT
-    return owner[start : start + owner.size - ALIGNMENT]
+def _make_gemm(p: Product) -> GemmStruct:
+    return GemmStruct(
+        batch=p.batch, m=p.m, n=p.n, k=p.k, a_row=p.a_row, a_k=p.a_k, a_batch=p.a_batch, b_col=p.b_col, b_k=p.b_k,
+        b_batch=p.b_batch, ea_batch=p.ea_batch, eb_batch=p.eb_batch, bits=p.bits, ldc=p.n, c_batch=p.m * p.n,
+    )  # fmt: skip
 
 
 def _output_key(node: Any) -> tuple[str, str] | None:

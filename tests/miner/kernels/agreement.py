@@ -90,6 +90,11 @@ def run_steps(work: Work, backend: str, threads: int, steps: int, marks: frozens
     return digests
 
 
+def run_native(folder: Path, threads: int, steps: int, marks: frozenset[int]) -> dict[int, str]:
+    """`run_steps` of the native backend on what `write_work` wrote, for a process of its own."""
+    return run_steps(read_work(folder), "native", threads, steps, marks)
+
+
 def make_job(work: Work, store: BlobStore) -> UnitJob:
     """A unit of four segments."""
     parts = TaskParts(

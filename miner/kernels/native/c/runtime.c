@@ -1,6 +1,14 @@
 #include "runtime.h"
 
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14, madvise(2) */
+#endif
+
+#define POPULATE_BYTES ((int64_t)1 << 21) /* at a time, a huge page: nobody else can map memory meanwhile */
 
 typedef struct {
     aipow_kernel kernel;
@@ -55,4 +63,18 @@ int64_t aipow_run(const aipow_plan *plan, char **blocks, aipow_pool *pool, int32
         if (*(volatile int32_t *)error) return i;
     }
     return -1;
+}
+
+int64_t aipow_populate(char *address, int64_t bytes) {
+    int64_t done = 0;
+#ifdef MADV_POPULATE_WRITE
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)address + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)address + (uintptr_t)bytes) / page * page;
+    for (uintptr_t at = first; at < end; at += POPULATE_BYTES) {
+        const size_t size = end - at < POPULATE_BYTES ? end - at : POPULATE_BYTES;
+        if (madvise((void *)at, size, MADV_POPULATE_WRITE)) break;
+        done += (int64_t)size;
+    }
+#endif
+    return done;
 }

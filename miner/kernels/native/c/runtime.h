@@ -35,4 +35,8 @@ typedef struct {
 /* Runs all ops; the number of the op that failed, with its code in *error, or -1. blocks[0] is the error's address. */
 int64_t aipow_run(const aipow_plan *plan, char **blocks, aipow_pool *pool, int32_t *error);
 
+/* Puts memory behind the whole pages of a buffer, as writing would, but keeps what is there; returns the bytes for which
+   the system did. */
+int64_t aipow_populate(char *address, int64_t bytes);
+
 #endif

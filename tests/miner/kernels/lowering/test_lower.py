@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consensus.graph import GraphBuilder
 from miner.kernels.lowering import Group, fuse_epilogues, lower
-from miner.kernels.native.plan import make_plan
+from miner.kernels.native.planner import make_plan
 
 N, K = 96, 160
 
@@ -74,7 +74,7 @@ def test_movements_cost_no_kernel() -> None:
     heads = g.reshape(g.transpose(x, (0, 2, 1, 3)), (24, 8, 16))
     g.output("result", "y", g.add("exp", g.slice(heads, 1, 2, 6)))
     plan = make_plan(g.finish())
-    assert len(plan.operations) == 1
+    assert len(plan.calls) == 1
 
 
 def test_dead_values_have_no_buffer() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from miner.kernels.native import compiler
+from miner.kernels.native import cache, compiler
 from miner.kernels.native.compiler import compile_library, find_compiler
 from miner.kernels.native.errors import CacheUnusable, CompilationFailed, CompilerMissing
 
@@ -169,7 +169,7 @@ def test_longest_unused_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     compile_library(SOURCE)
     first = libraries(folder)[0]
     os.utime(first, (1, 1))
-    monkeypatch.setattr(compiler, "MAX_CACHE_BYTES", first.stat().st_size + 1)
+    monkeypatch.setattr(cache, "MAX_CACHE_BYTES", first.stat().st_size + 1)
     compile_library(SOURCE | {"answer.h": "#define ANSWER 43\n"})
     assert not first.exists()
     assert not first.with_suffix(".digest").exists()

@@ -2,8 +2,12 @@
 
 import json
 import multiprocessing
+import resource
 import subprocess
 import sys
+import time
+from copy import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,8 +53,11 @@ def test_choice_is_sound_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_kernel_that_fails_its_test_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With answers that are one unit off for every kernel but one, that one remains; with all off, none."""
+    """With answers that are one unit off for every kernel but one, that one remains; with all off, none. No pass is
+    remembered from it."""
     sound = gemm.get_sound_kernels()
+    monkeypatch.setattr(gemm, "load_entry", lambda _: None)
+    monkeypatch.setattr(gemm, "store_entry", lambda *_: pytest.fail("remembered as passed"))
     original = gemm.exact_matmul
 
     def make_liar(honest: int | None):  # type: ignore[no-untyped-def]
@@ -73,6 +80,65 @@ def test_kernel_that_fails_its_test_is_never_chosen(monkeypatch: pytest.MonkeyPa
     finally:
         gemm.verify_gemm_kernel.cache_clear()
         gemm.get_sound_kernels.cache_clear()
+
+
+def test_pass_is_remembered_for_a_day_by_library_processor_code_and_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = gemm.get_sound_kernels()
+    monkeypatch.setenv("AIPOW_KERNEL_CACHE", str(tmp_path / "kernels"))
+    tested: list[int] = []
+    monkeypatch.setattr(gemm, "verify_gemm_kernel", tested.append)
+    now = [time.time()]
+    monkeypatch.setattr(gemm.time, "time", lambda: now[0])
+
+    def is_tested() -> bool:
+        tested.clear()
+        gemm.get_sound_kernels.cache_clear()
+        assert gemm.get_sound_kernels() == sound
+        assert tested in ([], list(sound))
+        return bool(tested)
+
+    try:
+        assert is_tested() and not is_tested()
+        now[0] += gemm.PASS_SECONDS - 2
+        assert not is_tested()
+        now[0] += 2
+        assert is_tested() and not is_tested()
+        now[0] -= 2 * gemm.PASS_SECONDS  # the clock was set back: nobody knows how old the pass is
+        assert is_tested() and not is_tested()
+        entry = next((tmp_path / "kernels").glob("*.test"))
+        entry.write_bytes(entry.read_bytes()[:-1] + b"0")
+        assert is_tested() and not is_tested()
+        (tmp_path / "boot").write_text("another boot")
+        other = copy(load_library())
+        other.digest = "of other bytes"
+        for name, value in (
+            ("identify_cpu", lambda: "another processor"), ("compute_code_digest", lambda: b"other tests"),
+            ("BOOT", tmp_path / "boot"), ("load_library", lambda: other),
+        ):  # fmt: skip
+            with monkeypatch.context() as patch:
+                patch.setattr(gemm, name, value)
+                assert is_tested() and not is_tested()
+        with monkeypatch.context() as patch:
+            patch.setattr(gemm, "BOOT", tmp_path / "no such file")
+            assert is_tested() and is_tested()
+    finally:
+        gemm.get_sound_kernels.cache_clear()
+
+
+def test_memory_is_put_behind_a_buffer_that_keeps_its_content() -> None:
+    library = load_library()
+    buffer = np.empty(2**26, np.uint8)
+    buffer[5::2**20] = 7
+    populated = library.populate(buffer.ctypes.data, buffer.nbytes)
+    if not populated:
+        pytest.skip("this system does not populate memory (Linux does from 5.14 on)")
+    assert 0 <= buffer.nbytes - populated < 2 * resource.getpagesize()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    assert buffer[5::2**20].tolist() == [7] * 64
+    buffer[6 :: 2**12] = 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 16
 
 
 @pytest.mark.parametrize(
@@ -139,5 +205,5 @@ def test_benchmark_prints_its_figures() -> None:
 def test_library_refuses_a_foreign_one() -> None:
     import ctypes
 
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="aipow_pool_create"):
         Library(ctypes.CDLL(None))

@@ -12,6 +12,8 @@ from consensus.exact.errors import ExactError, NonFiniteState
 from consensus.graph import Graph, GraphBuilder
 from miner.kernels import Executor
 from miner.kernels.native import compiler
+from miner.kernels.native.plan import ARENA
+from miner.kernels.native.planner import lay_out, make_plan
 from miner.kernels.native.program import NativeProgram
 from miner.models import build_task_graph, initial_state, load_dataset
 from tests.consensus.exact.replay import CASES, OPS_WITH_REFUSALS, OPS_WITH_VECTORS, REFUSED, verify_value
@@ -114,23 +116,19 @@ def test_output_that_is_not_finite_ends_the_unit(bad: float) -> None:
 
 
 def test_equal_layers_share_their_kernels() -> None:
-    plan = NativeProgram(build_task_graph("byte-gpt-tiny")).plan
-    kernels: dict[str, int] = defaultdict(int)
-    for op in plan.operations:
-        kernels["product" if op.kernel is None else op.kernel.source] += 1
-    assert len(kernels) < len(plan.operations) / 2
+    plan = make_plan(build_task_graph("byte-gpt-tiny"))
+    assert len({call.kernel or "product" for call in plan.calls}) < len(plan.calls) / 2
 
 
 def test_buffers_in_use_do_not_overlap() -> None:
-    plan = NativeProgram(build_task_graph("byte-gpt-tiny")).plan
+    layout = lay_out(build_task_graph("byte-gpt-tiny"))
     life: dict[int, list[int]] = defaultdict(list)
-    sizes: dict[int, int] = {}
-    for number, op in enumerate(plan.operations):
+    for number, op in enumerate(layout.operations):
         for root in op.touches():
-            if plan.places[root][0] == 1:
+            if layout.places[root][0] == ARENA:
                 life[root].append(number)
-    places = {root: plan.places[root][1] for root in life}
-    sizes = {root: plan.root_bytes[root] for root in life}
+    places = {root: layout.places[root][1] for root in life}
+    sizes = {root: layout.compute_bytes(root) for root in life}
     for a in life:
         for b in life:
             together = life[a][0] <= life[b][-1] and life[b][0] <= life[a][-1]
