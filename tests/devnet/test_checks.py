@@ -12,6 +12,7 @@ from devnet.checks import (
     check_game,
     check_model,
     check_shares,
+    check_silence,
     check_slashes,
     check_unit,
 )
@@ -104,3 +105,18 @@ def test_disputed_unit_goes_where_it_belongs() -> None:
     assert not check_unit(is_refused=False, is_final=True, is_liars=True).held
     assert check_unit(is_refused=False, is_final=True, is_liars=False).held
     assert not check_unit(is_refused=False, is_final=False, is_liars=False).held
+
+
+SILENT = [(0, 3, "liar")]
+
+
+def test_valid_silence_of_the_liar() -> None:
+    assert check_silence(SILENT, 0, "liar", 0).held
+    assert check_silence(SILENT * 2, 5, "liar", 0).held
+
+
+def test_invalid_silence() -> None:
+    assert not check_silence([], 4, "liar", 0).held
+    assert not check_silence(SILENT, 0, "liar", 1).held
+    assert not check_silence([*SILENT, (0, 2, "honest")], 0, "liar", 0).held
+    assert not check_silence([(0, 2, "honest")], 0, "liar", 0).held

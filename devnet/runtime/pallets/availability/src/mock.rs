@@ -311,29 +311,30 @@ impl State {
     }
 }
 
-/// What an execution of a unit yields: a seed for each of its states, and the records of its segments.
+/// Roots of the states after 0 to 4 segments, the same for all units.
+fn state_roots() -> &'static [H256] {
+    static ROOTS: std::sync::OnceLock<Vec<H256>> = std::sync::OnceLock::new();
+    ROOTS.get_or_init(|| (0..=u64::from(SEGMENTS)).map(|seed| State::new(seed).root()).collect())
+}
+
+/// What an execution of a unit yields: the records of its segments. Units differ in their step records only.
 #[derive(Clone)]
 pub struct Execution {
-    seeds: Vec<u64>,
     pub records: Vec<SegmentRecord>,
 }
 
 impl Execution {
     /// The solver's execution of a unit of round 0, which starts from the task's initial state.
     pub fn new(task: TaskId, unit: UnitIndex) -> Self {
-        let seed = |k: u16| if k == 0 { 0 } else { (u64::from(task) << 48) | (u64::from(unit) << 16) | u64::from(k) };
-        let seeds: Vec<u64> = (0..=SEGMENTS).map(seed).collect();
-        let root = |k: u16| State::new(seeds[usize::from(k)]).root();
-        let records = (0..SEGMENTS).map(|index| SegmentRecord {
+        let record = |index: u16| SegmentRecord {
             index,
-            start_state_root: root(index),
-            end_state_root: root(index + 1),
-            first_step_record: H256::repeat_byte(1),
+            start_state_root: state_roots()[usize::from(index)],
+            end_state_root: state_roots()[usize::from(index) + 1],
+            first_step_record: H256(hasher(&(task, unit).encode())),
             last_step_record: H256::repeat_byte(2),
             salted_witness: salt_witness(&solver(), &H256::repeat_byte(3)),
-        });
-        let records = records.collect();
-        Self { seeds, records }
+        };
+        Self { records: (0..SEGMENTS).map(record).collect() }
     }
 
     fn leaves(&self) -> Vec<H256> {
@@ -359,7 +360,7 @@ impl Execution {
         match chunk {
             Chunk::Transcript { segment } => Opening::Transcript(self.record(segment)),
             Chunk::Checkpoint { checkpoint, entry, tile } => {
-                let (entry, tile) = State::new(self.seeds[usize::from(checkpoint)]).open(entry as usize, tile);
+                let (entry, tile) = State::new(checkpoint.into()).open(entry as usize, tile);
                 let record = (1..SEGMENTS).contains(&checkpoint).then(|| self.record(checkpoint - 1));
                 Opening::Checkpoint { record, entry, tile }
             }

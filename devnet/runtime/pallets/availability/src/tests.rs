@@ -470,6 +470,7 @@ fn the_compensation_covers_the_largest_answer() {
 fn an_hour_of_asking_costs_the_attacker_and_not_the_solver() {
     const HOUR: u32 = 3_600;
     test_ext().execute_with(|| {
+        let Opening::Checkpoint { entry: tensor, tile, .. } = Execution::new(0, 0).open(TILE) else { unreachable!() };
         let attackers: Vec<AccountId> = (0..40).map(stranger).collect();
         let total = || attackers.iter().map(free).sum::<Balance>();
         let (before, earned) = (total(), free(&solver()));
@@ -490,7 +491,8 @@ fn an_hour_of_asking_costs_the_attacker_and_not_the_solver() {
             Availability::on_initialize(System::block_number());
             let open: Vec<_> = Asks::<Test>::iter().collect();
             for (id, entry) in open {
-                let opening = Execution::new(0, entry.unit).open(entry.chunk);
+                let record = Some(Execution::new(0, entry.unit).record(1));
+                let opening = Opening::Checkpoint { record, entry: tensor.clone(), tile: tile.clone() };
                 fees += answer_fee(opening.encoded_size() as u32);
                 assert_ok!(answer(id, opening));
             }
