@@ -100,13 +100,6 @@ def test_slashes_hit_the_liar_alone_and_for_the_right_reason() -> None:
     assert not check_slashes({"liar": 5, "honest": 1}, {"WrongResult"}, "liar", "WrongResult", 0).held
 
 
-def test_disputed_unit_goes_where_it_belongs() -> None:
-    assert check_unit(is_refused=True, is_final=False, is_liars=True).held
-    assert not check_unit(is_refused=False, is_final=True, is_liars=True).held
-    assert check_unit(is_refused=False, is_final=True, is_liars=False).held
-    assert not check_unit(is_refused=False, is_final=False, is_liars=False).held
-
-
 SILENT = [(0, 3, "liar")]
 
 
@@ -120,3 +113,10 @@ def test_invalid_silence() -> None:
     assert not check_silence(SILENT, 0, "liar", 1).held
     assert not check_silence([*SILENT, (0, 2, "honest")], 0, "liar", 0).held
     assert not check_silence([(0, 2, "honest")], 0, "liar", 0).held
+
+
+def test_disputed_unit_goes_where_it_belongs() -> None:
+    assert check_unit(is_refused=True, is_final=False, is_liars=True).held
+    assert not check_unit(is_refused=False, is_final=True, is_liars=True).held
+    assert check_unit(is_refused=False, is_final=True, is_liars=False).held
+    assert not check_unit(is_refused=False, is_final=False, is_liars=False).held
