@@ -44,6 +44,10 @@ log = logging.getLogger(__name__)
 LAST_MOMENT_BLOCKS = 5
 """So many blocks before its deadline a duty is answered even with Unavailable or Inconclusive."""
 
+SLACK_BLOCKS = 3
+"""We ask on chain so many blocks before the last one in which the answer would still be in time for the duty: as late as
+is useful, for a solver that is starting again may serve meanwhile."""
+
 DutyKey = tuple[int, int, int, int]
 """Task, unit, attempt, draw."""
 
@@ -102,26 +106,23 @@ class Verifier:
     async def _commit(self, key: DutyKey, duty: verification.Duty, block: int) -> None:
         attestation, salt = self._load(key) or (None, b"")
         if attestation is None:
-            patience = await self._get_patience(key, duty, block)
+            left = duty.deadline - block - LAST_MOMENT_BLOCKS
+            kept = await self._get_answer_blocks(key)
+            patience = max(0, left - kept) * await self._context.link.slot_seconds()
             attestation, salt = await self._attest(key, duty, patience), secrets.token_bytes(32)
-            if attestation.outcome is not Outcome.EXECUTED and duty.deadline - block > LAST_MOMENT_BLOCKS:
-                if attestation.outcome is Outcome.UNAVAILABLE and not await self._is_asked(key):
+            if attestation.outcome is not Outcome.EXECUTED and left > 0:
+                if attestation.outcome is Outcome.UNAVAILABLE and kept and left <= kept + SLACK_BLOCKS:
                     await self._asker.ask((key[0], key[1]), duty)
                 return  # the solver may be starting again, or we, or must answer; there is time for another try
             self._save(key, attestation, salt)
         commitment = compute_attestation_commitment(self._context.account, key[0], key[1], attestation, salt)
         await self._context.submit(verification.CommitCall(key[0], key[1], "0x" + commitment.hex()))
 
-    async def _get_patience(self, key: DutyKey, duty: verification.Duty, block: int) -> float:
-        """Seconds that the solver has to make a dropped checkpoint again; before we ask on chain, an answer's time is
-        kept back."""
-        blocks = duty.deadline - block - LAST_MOMENT_BLOCKS
-        if not await self._is_asked(key):
-            blocks -= (await self._context.link.query(availability.PARAMS)).answer_blocks
-        return max(0, blocks) * await self._context.link.slot_seconds()
-
-    async def _is_asked(self, key: DutyKey) -> bool:
-        return await self._asker.is_asked((key[0], key[1]), key[2])
+    async def _get_answer_blocks(self, key: DutyKey) -> int:
+        """Blocks to keep back for the answer to an ask on chain; 0 once we have asked about this attempt."""
+        if await self._asker.is_asked((key[0], key[1]), key[2]):
+            return 0
+        return (await self._context.link.query(availability.PARAMS)).answer_blocks
 
     async def _reveal(self, key: DutyKey) -> None:
         loaded = self._load(key)
