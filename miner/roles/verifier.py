@@ -45,8 +45,8 @@ LAST_MOMENT_BLOCKS = 5
 """So many blocks before its deadline a duty is answered even with Unavailable or Inconclusive."""
 
 SLACK_BLOCKS = 3
-"""We ask on chain so many blocks before the last one in which the answer would still be in time for the duty: as late as
-is useful, for a solver that is starting again may serve meanwhile."""
+"""We ask on chain so many blocks before the last one in which the answer would be in time for the duty: as late as is
+useful, for a solver that is starting again may serve meanwhile."""
 
 DutyKey = tuple[int, int, int, int]
 """Task, unit, attempt, draw."""
