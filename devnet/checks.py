@@ -147,6 +147,19 @@ def check_game(game: GameOutcome | None, liar: str, is_by_chain: bool) -> Findin
     return Finding("game", held, text, asdict(game))
 
 
+def check_silence(unanswered: Sequence[tuple[int, int, str]], answered: int, liar: str, bond_left: int) -> Finding:
+    """An ask on chain that the liar did not answer in time took its whole bond (`bond_left` plancks are left); no other
+    solver left one unanswered. `unanswered`: task, unit and solver of each; `answered`: how many were answered."""
+    others = [entry for entry in unanswered if entry[2] != liar]
+    held = len(unanswered) > len(others) == 0 and bond_left == 0
+    asks = ", ".join(f"about unit {task}/{unit}" for task, unit, _ in unanswered) or "none"
+    text = f"asks on chain without an answer: {asks}; {answered} answered; {len(others)} honest solvers silent"
+    figures: dict[str, object] = {
+        "unanswered": [list(entry) for entry in unanswered], "answered": answered, "others": others, "bond": bond_left,
+    }  # fmt: skip
+    return Finding("silence", held, text, figures)
+
+
 def check_slashes(
     slashed: Mapping[str, int], reasons: Collection[str], liar: str, wanted: str, bond_left: int
 ) -> Finding:

@@ -109,7 +109,7 @@ def demo(
 
     With --cheat, a shorter story on preset dev: a miner flips one bit in a matmul (op), trains on one wrong element
     (data) or serves nobody its data (withhold), or a validator accuses an honest miner (verifier); the dispute is
-    played by the daemons and printed as a tree.
+    played by the daemons and printed as a tree (withhold: they ask on chain, and there is no answer).
     """
     if cheat is not None:
         _demo_lie(cheat, json_summary, folder, seconds)

@@ -3,7 +3,7 @@
     op        a miner flips one bit deep in a training step; the chain itself computes the wrong tile
     data      a miner trains on one wrong element of a batch; the chain itself looks the element up
     verifier  a validator attests something false against an honest miner, and must defend it in a game
-    withhold  a miner serves nobody what verifiers need; two of them say so
+    withhold  a miner serves nobody what verifiers need; one of them asks on chain, and there is no answer either
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from devnet.checks import Finding, GameOutcome, check_authors, check_game, check_slashes, check_unit
+from devnet.checks import (
+    Finding,
+    GameOutcome,
+    check_authors,
+    check_game,
+    check_silence,
+    check_slashes,
+    check_unit,
+)
 from devnet.demo import report
 from devnet.network import DemoNetwork, MinerPlan, NetworkPlan, ValidatorPlan
 from devnet.processes import ProcessGroup
@@ -47,7 +55,7 @@ class Lie:
     reason: str
     """Name of the slash."""
     verdict: str
-    """How the game ends; empty where there is none."""
+    """How the game ends; empty where an ask on chain decides, to which there is no answer."""
 
 
 LIES: dict[str, Lie] = {
@@ -138,6 +146,8 @@ class LieStory:
         findings = [check_authors(blocks, views)]
         if lie.verdict:
             findings.append(check_game(self._outcome(), self.liar, lie.verdict != "Clock"))
+        else:
+            findings.append(check_silence(watcher.unanswered, watcher.answered, self.liar, bond))
         findings.append(check_slashes(slashed, watcher.accounts[self.liar].reasons, self.liar, lie.reason, bond))
         unit = self._unit()
         is_refused, is_final = unit in watcher.refused_units, unit in {entry[:2] for entry in watcher.final_units}

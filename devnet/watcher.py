@@ -62,6 +62,10 @@ class Watcher:
     schedules: dict[int, dict[str, int]] = field(default_factory=dict)
     final_units: list[tuple[int, int, str]] = field(default_factory=list)
     refused_units: list[tuple[int, int]] = field(default_factory=list)
+    unanswered: list[tuple[int, int, str]] = field(default_factory=list)
+    """Task, unit and solver of asks on chain that nobody answered in time."""
+    answered: int = 0
+    """Asks on chain that were answered."""
     games: dict[int, GameFacts] = field(default_factory=lambda: defaultdict(GameFacts))
     epoch: int = 0
     _substrate: SubstrateInterface | None = None
@@ -167,6 +171,12 @@ class Watcher:
     def _on_refused(self, event: dict[str, Any]) -> None:
         self.refused_units.append((event["task"], event["unit"]))
 
+    def _on_unanswered(self, event: dict[str, Any]) -> None:
+        self.unanswered.append((event["task"], event["unit"], event["solver"]))
+
+    def _on_answered(self, event: dict[str, Any]) -> None:
+        self.answered += 1
+
     def _on_dispute(self, number: int, block_hash: str, event: dict[str, Any], extrinsic: int | None) -> None:
         facts = self.games[event["attributes"]["game"]]
         facts.events.append(GameEvent(number, event["event_id"], event["attributes"]))
@@ -189,6 +199,8 @@ _HANDLERS: dict[tuple[str, str], Callable[[Watcher, dict[str, Any]], None]] = {
     ("Verification", "Mismatched"): Watcher._on_mismatch,
     ("Verification", "UnitRefused"): Watcher._on_refused,
     ("Stakes", "Slashed"): Watcher._on_slash,
+    ("Availability", "Unanswered"): Watcher._on_unanswered,
+    ("Availability", "Answered"): Watcher._on_answered,
 }
 
 

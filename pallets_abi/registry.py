@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pallets_abi import (
     aura,
+    availability,
     balances,
     beacon,
     block_rights,
@@ -121,6 +122,10 @@ EVENTS: dict[tuple[str, str], type[Event]] = {
     ("Disputes", "ClaimsPosted"): disputes.ClaimsPostedEvent,
     ("Disputes", "Settled"): disputes.SettledEvent,
     ("Disputes", "GameEnded"): disputes.GameEndedEvent,
+    ("Availability", "Asked"): availability.AskedEvent,
+    ("Availability", "Answered"): availability.AnsweredEvent,
+    ("Availability", "Unanswered"): availability.UnansweredEvent,
+    ("Availability", "Moot"): availability.MootEvent,
 }
 """Event classes by (pallet, name)."""
 
@@ -194,5 +199,7 @@ CALLS: dict[tuple[str, str], type[Call]] = {
     ("Disputes", "post_claims"): disputes.PostClaimsCall,
     ("Disputes", "settle"): disputes.SettleCall,
     ("Disputes", "settle_data"): disputes.SettleDataCall,
+    ("Availability", "ask"): availability.AskCall,
+    ("Availability", "answer"): availability.AnswerCall,
 }
 """Call classes by (pallet, name)."""

@@ -426,3 +426,6 @@ TIMER_COUNTS: StorageItem[int] = StorageItem("Verification", "TimerCounts", (int
 
 TIMER_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Verification", "TimerCursor", (), tuple[int, int], False)
 """Block and position of the next deadline."""
+
+HOLDS: StorageItem[int] = StorageItem("Verification", "Holds", (int, int,), int, False)
+"""Units that must not become final yet, and for how many reasons: open asks of pallet Availability."""

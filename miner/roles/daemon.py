@@ -22,6 +22,7 @@ from pallets_abi import beacon, block_rights, stakes
 from miner.console import Status, print_status
 from miner.inspect.selftest import OwnMachine
 from miner.metrics import Metrics
+from miner.roles.availability import Answerer, Asker
 from miner.roles.beacon_keeper import BeaconKeeper
 from miner.roles.context import PLANCKS, RETRY_SECONDS, ROLE_ERRORS, RoleContext, guard
 from miner.roles.disputes import Accuser, Disputes
@@ -175,17 +176,19 @@ class Daemon:
         disputes = Disputes(context, book, options.pace.cheat)
         handlers: list[Handler] = [("beacon", keeper.on_head), ("disputes", disputes.on_head)]
         if self._role is stakes.Role.SOLVER:
-            solver = Solver(context, book, options.pace, disputes)
+            answerer = Answerer(context, options.pace.cheat)
+            solver = Solver(context, book, options.pace, disputes, answerer)
             await self._until_done("preparing", context, solver.prepare)
-            handlers += [("reveal", solver.on_head)]
+            handlers += [("reveal", solver.on_head), ("asks", answerer.on_head)]
             try:
                 await _run_together(solver.work(), self._follow(context, handlers))
             finally:
                 await solver.stop()
+                await answerer.stop()
                 await disputes.stop()
         else:
             replayer = Replayer(context, book, OwnMachine(), options.pace.cheat)
-            verifier = Verifier(context, replayer)
+            verifier = Verifier(context, replayer, Asker(context, book))
             await self._until_done("preparing", context, verifier.prepare)
             handlers += [("duties", verifier.on_head)]
             accuser = Accuser(context, book, disputes, replayer)

@@ -20,7 +20,8 @@ PHASED = {
     ("Beacon", "commit"), ("Beacon", "reveal"), ("Verification", "commit"), ("Verification", "reveal"),
     ("Verification", "reveal_solver"),
 }  # fmt: skip
-"""Calls that belong to a phase (besides all of Disputes): void soon, so that a late one is not taken for the next."""
+"""Calls that belong to a phase (besides all of Disputes and Availability): void soon, so that a late one is not taken
+for the next."""
 
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""
@@ -42,7 +43,7 @@ class EncodedCall:
 
 def compute_period(call: Call | EncodedCall) -> int:
     """Blocks that a call stays valid."""
-    is_phased = call.pallet == "Disputes" or (call.pallet, call.function) in PHASED
+    is_phased = call.pallet in {"Disputes", "Availability"} or (call.pallet, call.function) in PHASED
     return PHASE_PERIOD if is_phased else ERA_PERIOD
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from chain.client import ExtrinsicFailed
 from consensus.commit.records import Opening
 from consensus.protocol.units import UnitRef
-from pallets_abi import stakes, tasks, verification
+from pallets_abi import availability, stakes, tasks, verification
 
+from miner.roles.availability import Answerer
 from miner.roles.checkpoint_keeper import CheckpointKeeper
 from miner.roles.context import (
     RoleContext,
@@ -60,8 +61,10 @@ class _Candidate:
 class Solver:
     """One miner's work; `prepare` once, then `work` for ever, and `on_head` with every head."""
 
-    def __init__(self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes) -> None:
-        self._context, self._book, self._disputes = context, book, disputes
+    def __init__(
+        self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes, answerer: Answerer
+    ) -> None:
+        self._context, self._book, self._disputes, self._answerer = context, book, disputes, answerer
         self._pace = pace
         self._runner = UnitRunner(context.store, context.pool)
         self._keeper = CheckpointKeeper(context, book)
@@ -108,7 +111,7 @@ class Solver:
             key = (int(parts[0]), int(parts[1]))
             if duty.phase is verification.Phase.REVEAL and duty.solver_reveal is None and key not in self._revealing:
                 self._start(self._revealing, key, self._reveal(key, duty))
-        await self._keeper.on_duties(duties, self._disputes.starts)
+        await self._keeper.on_duties(duties, self._disputes.starts | self._answerer.wanted)
         if head.number % TIDY_HEADS == 0:
             for ref in await self._keeper.tidy():
                 self._waiting.pop((ref.task, ref.unit), None)
@@ -286,9 +289,12 @@ class Solver:
         return job
 
     async def _get_window_seconds(self) -> float:
-        """How long verifiers can wait for each checkpoint that they need: all of them before commitments are due."""
+        """How long verifiers can wait for each checkpoint that they need, all of them before commitments are due; and
+        half of an answer's time, so that all that strangers may ask for at once can be made within it."""
         params = await self._context.link.query(verification.PARAMS)
-        return params.commit_blocks * await self._context.link.slot_seconds() / params.segments
+        asked = await self._context.link.query(availability.PARAMS)
+        blocks = min(params.commit_blocks / params.segments, asked.answer_blocks / 2)
+        return blocks * await self._context.link.slot_seconds()
 
     async def _reveal(self, key: UnitKey, duty: verification.Duty) -> None:
         job = self._waiting.get(key)

@@ -3,6 +3,8 @@
 The attestation carries what the own execution gave (`replay`); the chain compares, nobody votes: who differs from the
 solver must show it in a dispute (`disputes`). When the own machine or the own execution fails, the attestation is
 Inconclusive and accuses nobody.
+What its server does not give, a solver is asked for on chain, once (`availability`); only when that does not help the
+attestation is Unavailable.
 The attestation and its salt are in the store before the commitment is sent, so a restart can still reveal.
 """
 
@@ -21,9 +23,10 @@ from consensus.protocol.attestation import (
     SegmentClaim,
     compute_attestation_commitment,
 )
-from pallets_abi import stakes, verification
+from pallets_abi import availability, stakes, verification
 
 from miner.inspect.errors import MachineUnsound
+from miner.roles.availability import Asker
 from miner.roles.context import (
     RoleContext,
     ensure_bond,
@@ -41,6 +44,10 @@ log = logging.getLogger(__name__)
 LAST_MOMENT_BLOCKS = 5
 """So many blocks before its deadline a duty is answered even with Unavailable or Inconclusive."""
 
+SLACK_BLOCKS = 3
+"""We ask on chain so many blocks before the last one in which the answer would be in time for the duty: as late as is
+useful, for a solver that is starting again may serve meanwhile."""
+
 DutyKey = tuple[int, int, int, int]
 """Task, unit, attempt, draw."""
 
@@ -48,8 +55,8 @@ DutyKey = tuple[int, int, int, int]
 class Verifier:
     """One validator's duties; `prepare` once, then `on_head` with every head."""
 
-    def __init__(self, context: RoleContext, replayer: Replayer) -> None:
-        self._context, self._replayer = context, replayer
+    def __init__(self, context: RoleContext, replayer: Replayer, asker: Asker) -> None:
+        self._context, self._replayer, self._asker = context, replayer, asker
         self._running: dict[DutyKey, asyncio.Task[bool]] = {}
         self._testing: asyncio.Task[None] | None = None
 
@@ -99,13 +106,23 @@ class Verifier:
     async def _commit(self, key: DutyKey, duty: verification.Duty, block: int) -> None:
         attestation, salt = self._load(key) or (None, b"")
         if attestation is None:
-            patience = max(0, duty.deadline - block - LAST_MOMENT_BLOCKS) * await self._context.link.slot_seconds()
+            left = duty.deadline - block - LAST_MOMENT_BLOCKS
+            kept = await self._get_answer_blocks(key)
+            patience = max(0, left - kept) * await self._context.link.slot_seconds()
             attestation, salt = await self._attest(key, duty, patience), secrets.token_bytes(32)
-            if attestation.outcome is not Outcome.EXECUTED and duty.deadline - block > LAST_MOMENT_BLOCKS:
-                return  # the solver may be starting again, or we; there is time for another try
+            if attestation.outcome is not Outcome.EXECUTED and left > 0:
+                if attestation.outcome is Outcome.UNAVAILABLE and kept and left <= kept + SLACK_BLOCKS:
+                    await self._asker.ask((key[0], key[1]), duty)
+                return  # the solver may be starting again, or we, or must answer; there is time for another try
             self._save(key, attestation, salt)
         commitment = compute_attestation_commitment(self._context.account, key[0], key[1], attestation, salt)
         await self._context.submit(verification.CommitCall(key[0], key[1], "0x" + commitment.hex()))
+
+    async def _get_answer_blocks(self, key: DutyKey) -> int:
+        """Blocks to keep back for the answer to an ask on chain; 0 once we have asked about this attempt."""
+        if await self._asker.is_asked((key[0], key[1]), key[2]):
+            return 0
+        return (await self._context.link.query(availability.PARAMS)).answer_blocks
 
     async def _reveal(self, key: DutyKey) -> None:
         loaded = self._load(key)

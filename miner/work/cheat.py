@@ -3,7 +3,7 @@
     skip:0.75   does not execute the last 75 % of each segment's steps, and makes their outcomes up
     op          one flipped bit in a matmul of each segment's middle step; everything after it is computed from that
     data        one wrong element in the batch of that step
-    withhold    executes honestly and serves nobody anything
+    withhold    executes honestly, serves nobody anything and answers no ask
 
 `op` and `data` are consistent lies: a step lives up to its own trace, so that a dispute goes down to a single tile. A
 solver cheats in its units; a validator with one of the first three attests what it would have got.

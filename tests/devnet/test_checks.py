@@ -12,6 +12,7 @@ from devnet.checks import (
     check_game,
     check_model,
     check_shares,
+    check_silence,
     check_slashes,
     check_unit,
     check_verification,
@@ -98,6 +99,21 @@ def test_slashes_hit_the_liar_alone_and_for_the_right_reason() -> None:
     assert not check_slashes({"liar": 5}, {"Unavailable"}, "liar", "WrongResult", 0).held
     assert not check_slashes({"liar": 0}, {"WrongResult"}, "liar", "WrongResult", 0).held
     assert not check_slashes({"liar": 5, "honest": 1}, {"WrongResult"}, "liar", "WrongResult", 0).held
+
+
+SILENT = [(0, 3, "liar")]
+
+
+def test_valid_silence_of_the_liar() -> None:
+    assert check_silence(SILENT, 0, "liar", 0).held
+    assert check_silence(SILENT * 2, 5, "liar", 0).held
+
+
+def test_invalid_silence() -> None:
+    assert not check_silence([], 4, "liar", 0).held
+    assert not check_silence(SILENT, 0, "liar", 1).held
+    assert not check_silence([*SILENT, (0, 2, "honest")], 0, "liar", 0).held
+    assert not check_silence([(0, 2, "honest")], 0, "liar", 0).held
 
 
 def test_disputed_unit_goes_where_it_belongs() -> None:

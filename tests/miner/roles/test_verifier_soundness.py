@@ -13,6 +13,7 @@ from consensus.protocol.attestation import Outcome
 from consensus.protocol.units import UnitRef
 from miner.inspect.errors import MachineUnsound
 from miner.inspect.selftest import OwnMachine
+from miner.roles.availability import Asker
 from miner.roles.context import RoleContext
 from miner.roles.link import ChainLink
 from miner.roles.replay import Replayer
@@ -62,7 +63,7 @@ class OneDuty(Verifier):
     """A verifier whose duty does not come from a chain."""
 
     def __init__(self, case: Case, committed: CommittedSegment) -> None:
-        super().__init__(case.context, OneReplay(case, committed))
+        super().__init__(case.context, OneReplay(case, committed), Asker(case.context, TaskBook(case.context)))
 
     async def attest(self) -> Any:
         class Duty:

@@ -28,6 +28,7 @@ struct Preset {
     clock_blocks: u32,
     accuse_blocks: u32,
     level_bond: Balance,
+    answer_blocks: u32,
 }
 
 /// `dev` and `test` allow one miner two thirds of the slots, so that two miners of different speed get slots in proportion;
@@ -47,6 +48,7 @@ const PRESETS: [Preset; 3] = [
         clock_blocks: 60,
         accuse_blocks: 20,
         level_bond: UNIT,
+        answer_blocks: 10,
     },
     Preset {
         name: "local",
@@ -62,6 +64,7 @@ const PRESETS: [Preset; 3] = [
         clock_blocks: 200,
         accuse_blocks: 60,
         level_bond: 5 * UNIT,
+        answer_blocks: 30,
     },
     Preset {
         name: "test",
@@ -77,6 +80,7 @@ const PRESETS: [Preset; 3] = [
         clock_blocks: 40,
         accuse_blocks: 10,
         level_bond: UNIT / 10,
+        answer_blocks: 6,
     },
 ];
 
@@ -107,6 +111,7 @@ fn preset_json(preset: &Preset) -> Value {
             "accuseBlocks": preset.accuse_blocks,
             "levelBond": preset.level_bond,
         },
+        "availability": { "answerBlocks": preset.answer_blocks },
         "blockRights": {
             "slotDuration": preset.slot_milliseconds,
             "slotsPerEpoch": preset.slots_per_epoch,
@@ -143,6 +148,7 @@ pub fn check(json: &[u8]) -> Result<(), String> {
     check_market(&genesis.tasks)?;
     check_verification(&genesis.verification)?;
     check_disputes(&genesis.disputes)?;
+    check_availability(&genesis.availability)?;
     check_economics(&genesis)
 }
 
@@ -181,6 +187,14 @@ fn check_disputes(config: &pallet_disputes::GenesisConfig<crate::Runtime>) -> Re
         "disputes.clockBlocks and accuseBlocks must be positive",
     )?;
     ensure(config.level_bond > 0, "disputes.levelBond must be positive: else a challenge costs nothing")
+}
+
+fn check_availability(config: &pallet_availability::GenesisConfig<crate::Runtime>) -> Result<(), String> {
+    ensure(config.answer_blocks > 0, "availability.answerBlocks must be positive")?;
+    ensure(
+        config.compensation < config.deposit,
+        "availability.compensation must be below the deposit: else asking oneself costs nothing",
+    )
 }
 
 /// Proof of Sampling's condition p·(1−r^v)·(R+S) > C, for the reference unit at the floor price and the least bond.

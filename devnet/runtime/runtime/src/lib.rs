@@ -135,6 +135,8 @@ mod runtime {
     pub type BlockRights = pallet_block_rights;
     #[runtime::pallet_index(15)]
     pub type Disputes = pallet_disputes;
+    #[runtime::pallet_index(16)]
+    pub type Availability = pallet_availability;
 }
 
 parameter_types! {
@@ -263,6 +265,13 @@ impl pallet_disputes::Config for Runtime {
     type MaxClocksPerBlock = ConstU32<32>;
     type MaxMootPerBlock = ConstU32<32>;
     type WeightInfo = pallet_disputes::weights::StatedWeight<Runtime>;
+}
+
+impl pallet_availability::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type MaxDeadlinesPerBlock = ConstU32<32>;
+    type WeightInfo = pallet_availability::weights::StatedWeight<Runtime>;
 }
 
 /// The largest `settle` takes less than a quarter of a block.

@@ -26,6 +26,7 @@ mod mock;
 mod tests;
 
 pub use pallet::*;
+pub use stages::{element_size, state_leaf, MAX_ARRAY};
 pub use types::*;
 pub use weights::WeightInfo;
 

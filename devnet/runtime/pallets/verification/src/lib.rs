@@ -130,6 +130,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type TimerCursor<T: Config> = StorageValue<_, AgendaCursor, ValueQuery>;
 
+    /// Units that must not become final yet, and for how many reasons: open asks of pallet Availability.
+    #[pallet::storage]
+    pub type Holds<T: Config> = StorageDoubleMap<_, Twox64Concat, TaskId, Twox64Concat, UnitIndex, u32, ValueQuery>;
+
     type Timers<T> = Agenda<Timer, TimerItems<T>, TimerCounts<T>, TimerCursor<T>>;
     type DueDraws<T> = Queue<DueDraw, DueItems<T>, DueBounds<T>>;
 
@@ -698,6 +702,7 @@ pub mod pallet {
             for index in &touched {
                 Self::remove_duty(task, *index);
                 Self::remove_watch(task, *index);
+                Holds::<T>::remove(task, *index);
                 T::Disputes::on_relisted(task, *index);
             }
             touched.len() as u32
@@ -809,11 +814,41 @@ pub mod pallet {
             Self::relist(task, unit, RelistReason::Refused)
         }
 
+        /// Keeps a unit from becoming final, whatever windows end, until `release` as often or its relisting.
+        pub fn hold(task: TaskId, unit: UnitIndex) {
+            Holds::<T>::mutate(task, unit, |count| count.saturating_inc());
+        }
+
+        /// Takes one hold off a unit; after the last one it may become final as if there had been none.
+        pub fn release(task: TaskId, unit: UnitIndex) {
+            Holds::<T>::mutate_exists(task, unit, |count| {
+                *count = count.take().and_then(|count| count.checked_sub(1)).filter(|count| *count > 0);
+            });
+            if !Holds::<T>::contains_key(task, unit) && Watches::<T>::contains_key(task, unit) {
+                Self::schedule(Timer::Watch(task, unit), TasksPallet::<T>::now());
+            }
+        }
+
+        /// A solver did not open what it was asked for: its unit is refused and its whole bond taken, else who is wrong
+        /// would rather be silent; `share` of it goes to `finder`. Gives how many units were listed again.
+        pub fn refuse_silent(task: TaskId, unit: UnitIndex, finder: &T::AccountId, share: Permill) -> u32 {
+            let (UnitState::Submitted(assignment, _)
+            | UnitState::Challengeable(assignment, _)
+            | UnitState::Disputed(assignment, _)) = pallet_tasks::Units::<T>::get(task, unit).state
+            else {
+                return 0;
+            };
+            let (solver, reason) = (assignment.solver, SlashReason::Unavailable);
+            StakesOf::<T>::slash_for(Role::Solver, &solver, Balance::MAX, reason, finder, share);
+            Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
+            Self::relist(task, unit, RelistReason::Refused)
+        }
+
         /// Makes a unit final whose window has ended and whose parent is final, and wakes its child.
         fn on_watch_end(now: BlockNumber, task: TaskId, unit: UnitIndex) {
             let is_over = Watches::<T>::get(task, unit).is_some_and(|watch| watch.until < now);
-            if !is_over || !TasksPallet::<T>::is_next_final(task, unit) {
-                return; // its parent wakes it
+            if !is_over || !TasksPallet::<T>::is_next_final(task, unit) || Holds::<T>::contains_key(task, unit) {
+                return; // its parent, or the end of the last hold, wakes it
             }
             let Some(watch) = Self::remove_watch(task, unit) else { return };
             if TasksPallet::<T>::finalise_unit(task, unit, &watch.matched).is_err() {

@@ -19,10 +19,10 @@ use pallet_tasks::DataRule;
 use sp_core::H256;
 
 /// Most elements of an array of a data set: 2^40.
-const MAX_ARRAY: u64 = 1 << 40;
+pub const MAX_ARRAY: u64 = 1 << 40;
 
 /// Bytes of an element, by the dtype's code in tensor roots.
-fn element_size(dtype: u8) -> Option<usize> {
+pub fn element_size(dtype: u8) -> Option<usize> {
     const SIZES: [usize; 11] = [4, 8, 4, 8, 4, 1, 1, 8, 1, 2, 2];
     SIZES.get(usize::from(dtype)).copied()
 }

@@ -6,3 +6,6 @@ mod history;
 mod node;
 mod place;
 mod step;
+
+pub use data::{element_size, MAX_ARRAY};
+pub use step::state_leaf;

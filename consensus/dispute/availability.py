@@ -1,0 +1,117 @@
+"""Chunks of what a solver has committed to: what may be asked for on chain, and the openings that answer.
+
+The wire contract is `docs/availability.md`; ``encode_answer`` gives the arguments of the call in SCALE. The chunk's
+checkpoint i is the state after i segments of the unit, 0 the state that it starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consensus.arbiter.codec import encode_bytes, encode_hashes, encode_list
+from consensus.commit.hashing import Hash32, encode_hash, encode_u8, encode_u32
+from consensus.commit.merkle import ProofError, compute_proof, compute_root_of_hashes
+from consensus.commit.records import SegmentRecord
+from consensus.commit.state import State, compute_state_commitment, encode_name
+from consensus.commit.tensor import (
+    DTYPES,
+    TensorForm,
+    TensorRoot,
+    TileHashes,
+    compute_tile_hashes,
+    compute_tile_opening,
+)
+from consensus.commit.tensor import compute_tensor_root as compute_tensor_root_reference
+from consensus.dispute.moves import Opened, Siblings
+
+
+@dataclass(frozen=True)
+class TranscriptChunk:
+    """The record of a segment."""
+
+    segment: int
+
+
+@dataclass(frozen=True)
+class CheckpointChunk:
+    """One tile of one tensor of a checkpoint; `entry` its place in the state, `tile` counts modulo their number."""
+
+    checkpoint: int
+    entry: int
+    tile: int
+
+
+Chunk = TranscriptChunk | CheckpointChunk
+
+
+@dataclass(frozen=True)
+class TranscriptOpening:
+    """A record under the transcript root."""
+
+    record: Opened
+
+    def encode(self) -> bytes:
+        """SCALE."""
+        return encode_u8(0) + self.record.encode()
+
+
+@dataclass(frozen=True)
+class CheckpointOpening:
+    """A tile with its way to a root that the chain knows; `record` is None for the unit's first and last state."""
+
+    record: Opened | None
+    name: str
+    form: TensorForm
+    inner_root: Hash32
+    siblings: Siblings
+    tile: bytes
+    tile_siblings: Siblings
+
+    def encode(self) -> bytes:
+        """SCALE."""
+        record = b"\x00" if self.record is None else b"\x01" + self.record.encode()
+        form = encode_u8(DTYPES[self.form.dtype][0]) + encode_list(self.form.shape, encode_u32)
+        entry = (
+            encode_bytes(encode_name(self.name)) + form + encode_hash(self.inner_root) + encode_hashes(self.siblings)
+        )
+        return encode_u8(1) + record + entry + encode_bytes(self.tile) + encode_hashes(self.tile_siblings)
+
+
+ChunkOpening = TranscriptOpening | CheckpointOpening
+
+
+def open_record(records: Sequence[SegmentRecord], segment: int) -> Opened:
+    """A record with its proof; raises `ProofError` when there is no such segment."""
+    if not 0 <= segment < len(records):
+        raise ProofError(f"there is no segment {segment} among {len(records)}")
+    return Opened(records[segment], compute_proof([record.encode() for record in records], segment).siblings)
+
+
+def open_checkpoint(
+    chunk: CheckpointChunk,
+    records: Sequence[SegmentRecord],
+    state: State,
+    tensor_root: TensorRoot = compute_tensor_root_reference,
+    tile_hashes: TileHashes = compute_tile_hashes,
+) -> CheckpointOpening:
+    """The tile that answers; `state` is the checkpoint's. Raises `ProofError` when the state has no such tensor."""
+    commitment = compute_state_commitment(state, tensor_root)
+    if not 0 <= chunk.entry < len(commitment.entries):
+        raise ProofError(f"the state has {len(commitment.entries)} tensors, none of number {chunk.entry}")
+    entry = commitment.entries[chunk.entry]
+    siblings = compute_proof([leaf.encode() for leaf in commitment.entries], chunk.entry).siblings
+    is_inside = 0 < chunk.checkpoint < len(records)
+    record = open_record(records, chunk.checkpoint - 1) if is_inside else None
+    tensor = state[entry.name]
+    hashes = tile_hashes(tensor)
+    inner_root = compute_root_of_hashes(hashes)
+    if not hashes:
+        return CheckpointOpening(record, entry.name, entry.form, inner_root, siblings, b"", ())
+    tile = compute_tile_opening(tensor, chunk.tile % len(hashes), lambda _: hashes)
+    return CheckpointOpening(record, entry.name, entry.form, inner_root, siblings, tile.data, tile.siblings)
+
+
+def encode_answer(ask: int, opening: ChunkOpening) -> bytes:
+    """The arguments of `Availability.answer`."""
+    return encode_u32(ask) + opening.encode()
