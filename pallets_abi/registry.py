@@ -13,6 +13,7 @@ from pallets_abi import (
     beacon,
     block_rights,
     disputes,
+    evidence,
     grandpa,
     stakes,
     sudo,
@@ -121,6 +122,7 @@ EVENTS: dict[tuple[str, str], type[Event]] = {
     ("Disputes", "ClaimsPosted"): disputes.ClaimsPostedEvent,
     ("Disputes", "Settled"): disputes.SettledEvent,
     ("Disputes", "GameEnded"): disputes.GameEndedEvent,
+    ("Evidence", "Charged"): evidence.ChargedEvent,
 }
 """Event classes by (pallet, name)."""
 
@@ -194,5 +196,7 @@ CALLS: dict[tuple[str, str], type[Call]] = {
     ("Disputes", "post_claims"): disputes.PostClaimsCall,
     ("Disputes", "settle"): disputes.SettleCall,
     ("Disputes", "settle_data"): disputes.SettleDataCall,
+    ("Evidence", "report_aura"): evidence.ReportAuraCall,
+    ("Evidence", "report_grandpa"): evidence.ReportGrandpaCall,
 }
 """Call classes by (pallet, name)."""

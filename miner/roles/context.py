@@ -45,6 +45,7 @@ class Counters:
     segments_checked: int = 0
     mismatches: int = 0
     beacon_reveals: int = 0
+    equivocations_reported: int = 0
     errors: int = 0
     activity: str = "starting"
     loss: float | None = None

@@ -143,6 +143,7 @@ pub fn check(json: &[u8]) -> Result<(), String> {
     check_market(&genesis.tasks)?;
     check_verification(&genesis.verification)?;
     check_disputes(&genesis.disputes)?;
+    check_evidence(&genesis)?;
     check_economics(&genesis)
 }
 
@@ -181,6 +182,15 @@ fn check_disputes(config: &pallet_disputes::GenesisConfig<crate::Runtime>) -> Re
         "disputes.clockBlocks and accuseBlocks must be positive",
     )?;
     ensure(config.level_bond > 0, "disputes.levelBond must be positive: else a challenge costs nothing")
+}
+
+/// Who authors must not have its bond back while there is time to charge it.
+fn check_evidence(genesis: &RuntimeGenesisConfig) -> Result<(), String> {
+    ensure(
+        genesis.stakes.unbonding_blocks > genesis.block_rights.slots_per_epoch,
+        "stakes.unbondingBlocks must exceed blockRights.slotsPerEpoch: else an author has its bond back before anybody \
+         can charge it with two blocks of one slot",
+    )
 }
 
 /// Proof of Sampling's condition p·(1−r^v)·(R+S) > C, for the reference unit at the floor price and the least bond.

@@ -135,6 +135,8 @@ mod runtime {
     pub type BlockRights = pallet_block_rights;
     #[runtime::pallet_index(15)]
     pub type Disputes = pallet_disputes;
+    #[runtime::pallet_index(17)]
+    pub type Evidence = pallet_evidence;
 }
 
 parameter_types! {
@@ -283,4 +285,8 @@ impl pallet_block_rights::Config for Runtime {
     type Stakes = Stakes;
     type Beacon = Beacon;
     type WeightInfo = ();
+}
+
+impl pallet_evidence::Config for Runtime {
+    type WeightInfo = pallet_evidence::weights::StatedWeight<Runtime>;
 }
