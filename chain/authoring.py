@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from chain.aura import get_slot
 from chain.blockchain import Blockchain
 from chain.errors import ChainError
 from chain.identity import Sr25519Key
@@ -43,10 +44,16 @@ class AuthoringService:
         self._keystore, self._may_author = keystore, may_author
         self.authored = 0
         """Blocks made since the start."""
+        self._last_slot = -1
 
     async def run(self) -> None:
-        """Sleeps to the next slot and authors if it is ours, until cancelled."""
+        """Sleeps to the next slot and authors if it is ours, until cancelled.
+
+        Never twice in a slot, nor in one that a known block has reached, whatever the clock does: two blocks of a slot
+        cost their author its bond.
+        """
         duration = await self._thread.run(self._chain.slot_duration, self._chain.best.hash)
+        self._last_slot = await self._thread.run(self._find_last_slot)
         while True:
             now = time.time() * 1_000
             slot = int(now // duration) + 1
@@ -57,12 +64,13 @@ class AuthoringService:
                 log.warning("slot %d: no block: %s", slot, error)
 
     async def _on_slot(self, slot: int, duration: int) -> None:
-        if not self._may_author():
+        if slot <= self._last_slot or not self._may_author():
             return
         parent = self._chain.best
         key = await self._thread.run(self._own_key, parent, slot)
         if key is None:
             return
+        self._last_slot = slot
         proposal = _Proposal(self._pool.ready(), (slot + PROPOSAL_SHARE) * duration / 1_000)
         timestamp = slot * duration
         block = await self._thread.run(
@@ -73,6 +81,11 @@ class AuthoringService:
         await self._queue.import_block(block)
         self.authored += 1
         log.info("authored #%d (slot %d, %d extrinsics)", block.header.number, slot, len(block.extrinsics))
+
+    def _find_last_slot(self) -> int:
+        """The highest slot of all blocks above the finalised one."""
+        headers = [self._chain.header(leaf) for leaf in self._chain.leaves()]
+        return max((get_slot(header) for header in headers if header is not None and header.number), default=-1)
 
     def _own_key(self, parent: Header, slot: int) -> Sr25519Key | None:
         authorities = self._chain.authorities(parent.hash)

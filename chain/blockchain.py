@@ -16,6 +16,7 @@ from typing import Protocol
 from chain.aura import compute_slot
 from chain.authored import BlockBuilder, SigningKey
 from chain.blockstore import BlockStore
+from chain.equivocation import BlockWitness
 from chain.errors import (
     ConflictsWithFinalized,
     DatabaseCorrupt,
@@ -89,6 +90,7 @@ class Blockchain:
         self._views = StateViews(self._trie)
         self._pruning = StatePruning(self._store, self._trie, kept_states)
         self._versions: dict[bytes, RuntimeVersion] = {}
+        self.witness = BlockWitness()
         self._open(genesis)
 
     @staticmethod
@@ -343,6 +345,7 @@ class Blockchain:
                 self._clock_ms(),
             )
         )
+        self.witness.on_verified(header, verified.slot, verified.author)  # guilt does not depend on the body
         version = self.runtime_version(header.parent_hash)
         verify_body(BodyInput(header, block.extrinsics, version.extrinsics_root_version))
         overlay = self._execute(Block(verified.unsealed, block.extrinsics))

@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from chain.authoring import AuthoringService
 from chain.blockchain import Blockchain
 from chain.chain_spec import ChainSpec
+from chain.equivocation import EvidenceBox
 from chain.errors import ChainError, HostFault, Misuse
 from chain.events import BestChanged, EventBus
 from chain.grandpa.service import GrandpaService, load_genesis_authorities
@@ -93,6 +94,7 @@ class Node:
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.events = EventBus()
+        self.evidence = EvidenceBox()
         self._thread = ChainThread()
         self._tasks: list[asyncio.Task[None]] = []
         self._to_gossip: list[Transaction] = []
@@ -123,6 +125,7 @@ class Node:
         node_key = load_node_key(config.base_path / "network")
         grandpa_key = self._load_keys()
         self.chain: Blockchain = await self._thread.run(open_blockchain, config.spec, config.base_path)
+        self.chain.witness.on_found = self.evidence.add
         self.pool = PoolService(self._validate, (self.chain.best.hash, self.chain.best.number), config.pool)
         self.pool.on_ready = self._to_gossip.append
         self.imports = ImportQueue(self.chain, self._thread, self.pool, self.events)
@@ -134,6 +137,7 @@ class Node:
         self.grandpa = await self._make_grandpa(grandpa_key)
         self.sync.on_justification = self.grandpa.on_justification
         self.grandpa.on_missing = self.sync.on_head
+        self.grandpa.on_double_vote = self.evidence.add
         self.rpc = RpcServer(RpcConfig(config.rpc_host, config.rpc_port), self._rpc_context(), self._metrics())
         await self.rpc.start()
         self._spawn("grandpa", self.grandpa.run())
@@ -231,6 +235,7 @@ class Node:
             info=info,
             network=NodeNetworkView(self.network, self.sync),
             keystore=self.keystore,
+            evidence=self.evidence,
             allow_unsafe=self.config.allow_unsafe_rpc,
         )
 
@@ -247,6 +252,7 @@ class Node:
             "substrate_sub_libp2p_peers_count": lambda: len(self.network.peers()),
             "substrate_ready_transactions_number": lambda: self.pool.pool.ready_count,
             "substrate_proposer_number_of_blocks": lambda: self.authoring.authored,
+            "aipow_equivocations_found": lambda: self.evidence.count,
         }
         for name, read in values.items():
             Gauge(name, name.replace("_", " "), registry=registry).set_function(read)
@@ -271,6 +277,7 @@ class Node:
             async for event in self.network.events():
                 if isinstance(event, BlockAnnounced):
                     header = event.announce.header
+                    self.chain.witness.on_header(header)  # an old block is not fetched, and counts all the same
                     self.sync.on_head(event.peer, header.number, header.hash)
                 elif isinstance(event, PeerConnected):
                     self.sync.on_head(event.peer, event.handshake.best_number, event.handshake.best_hash)

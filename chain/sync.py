@@ -146,6 +146,7 @@ class SyncService:
                 pending.append(data)
                 header = Header.decode(data.header or b"")
                 if header.number <= self._chain.finalized.number:
+                    self._chain.witness.on_header(header)
                     raise ConflictsWithFinalized(header.number, self._chain.finalized.number)
                 wanted = header.parent_hash
                 if await self._is_known(wanted):

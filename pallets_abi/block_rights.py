@@ -18,7 +18,8 @@ from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
 class SetKeysCall(Call):
     """Registers the keys with which the sender seals blocks and votes on finality; they count from the next rotation.
     Eligible solvers only; each key belongs to one account. The keys of an account whose solver bond is gone are
-    dropped.
+    dropped. An account answers for the keys that it gave up for an epoch and an unbonding; nobody else can have
+    them before.
     """
 
     PALLET: ClassVar[str] = "BlockRights"
@@ -94,6 +95,14 @@ class AuthorKeys:
 
 
 @dataclass(frozen=True)
+class Retired:
+    """pallet_block_rights::types::Retired."""
+
+    keys: AuthorKeys
+    until: int
+
+
+@dataclass(frozen=True)
 class EpochSchedule:
     """pallet_block_rights::types::EpochSchedule."""
 
@@ -116,6 +125,9 @@ class BlockRightsError(StrEnum):
     BOOTSTRAP_ACCOUNT = "BootstrapAccount"
     """The keys of a bootstrap account are those of genesis."""
 
+    TOO_MANY_KEY_CHANGES = "TooManyKeyChanges"
+    """The account has changed its keys too often: wait until it does not answer for the oldest ones any more."""
+
 
 PARAMS: StorageItem[RightsParams] = StorageItem("BlockRights", "Params", (), RightsParams, False)
 """Parameters, set at genesis."""
@@ -134,6 +146,17 @@ AURA_OWNER: StorageItem[AccountId | None] = StorageItem("BlockRights", "AuraOwne
 
 GRANDPA_OWNER: StorageItem[AccountId | None] = StorageItem("BlockRights", "GrandpaOwner", (Hash,), AccountId, True)
 """Whose finality key it is."""
+
+RETIRED_KEYS: StorageItem[list[Retired]] = StorageItem("BlockRights", "RetiredKeys", (AccountId,), list[Retired], False)
+"""Keys that accounts gave up and still answer for: they stay theirs (`AuraOwner`, `GrandpaOwner`) for an epoch, the
+longest that a schedule may still hold them, and as long as a bond can be taken afterwards.
+"""
+
+COUNTER_FOR_RETIRED_KEYS: StorageItem[int] = StorageItem("BlockRights", "CounterForRetiredKeys", (), int, False)
+"""Counter for the related counted storage map"""
+
+BARRED: StorageItem[list[AccountId]] = StorageItem("BlockRights", "Barred", (), list[AccountId], False)
+"""Accounts that the next rotation leaves out, whatever they earned and bonded since."""
 
 CREDITS: StorageItem[int] = StorageItem("BlockRights", "Credits", (int, AccountId,), int, False)
 """Multiply-accumulates finalised per epoch and account; kept for `decay_epochs`."""

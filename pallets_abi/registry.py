@@ -14,6 +14,7 @@ from pallets_abi import (
     beacon,
     block_rights,
     disputes,
+    evidence,
     grandpa,
     stakes,
     sudo,
@@ -126,6 +127,7 @@ EVENTS: dict[tuple[str, str], type[Event]] = {
     ("Availability", "Answered"): availability.AnsweredEvent,
     ("Availability", "Unanswered"): availability.UnansweredEvent,
     ("Availability", "Moot"): availability.MootEvent,
+    ("Evidence", "Charged"): evidence.ChargedEvent,
 }
 """Event classes by (pallet, name)."""
 
@@ -201,5 +203,7 @@ CALLS: dict[tuple[str, str], type[Call]] = {
     ("Disputes", "settle_data"): disputes.SettleDataCall,
     ("Availability", "ask"): availability.AskCall,
     ("Availability", "answer"): availability.AnswerCall,
+    ("Evidence", "report_aura"): evidence.ReportAuraCall,
+    ("Evidence", "report_grandpa"): evidence.ReportGrandpaCall,
 }
 """Call classes by (pallet, name)."""

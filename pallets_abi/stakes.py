@@ -147,6 +147,8 @@ class SlashReason(StrEnum):
 
     WRONG_ATTESTATION = "WrongAttestation"
 
+    EQUIVOCATION = "Equivocation"
+
 
 @dataclass(frozen=True)
 class SlashedEvent(Event):

@@ -19,6 +19,7 @@ from typing import Protocol
 from chain.errors import ChainError, PeerFault
 from chain.events import BestChanged, BlockImported, ChainEvent, EventBus
 from chain.grandpa.authorities import AuthorityState, genesis_state
+from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.messages import (
     CommitMessage,
@@ -30,7 +31,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     decode_gossip,
 )
-from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
+from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
 from chain.identity import Ed25519Key
 from chain.network import BlockField, NetworkService
 from chain.primitives import Header
@@ -101,6 +102,8 @@ class GrandpaService:
         self._ahead: dict[str, int] = {}
         self.on_missing: Callable[[str, int, bytes], None] = lambda _peer, _number, _hash: None
         """Is told (peer, number, hash) of a block that somebody votes for and that we lack: fetch it."""
+        self.on_double_vote: Callable[[DoubleVote], None] = lambda _: None
+        """Is told of every voter that signed two votes of one round."""
         self._asked_at = 0.0
         self._asking: asyncio.Task[None] | None = None
         state = self._files.load_state(chain) or _walk(chain, 0, genesis_state(genesis_authorities))
@@ -239,6 +242,8 @@ class GrandpaService:
                 self._network.send_grandpa(action.peer, action.message.encode())
             elif isinstance(action, Want):
                 self.on_missing(action.peer, action.number, action.block_hash)
+            elif isinstance(action, Accuse):
+                self.on_double_vote(action.evidence)
             elif isinstance(action, Finalize):
                 await self._finalize(action.header.hash, action.justification.encode())
                 if action.header.hash in self.voter.tree:

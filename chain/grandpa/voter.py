@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from chain.errors import JustificationInvalid
 from chain.grandpa.authorities import AuthoritySet, AuthorityState
+from chain.grandpa.double_vote import DoubleVote, find_double_vote
 from chain.grandpa.errors import MalformedJustification, VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification, verify_signature
 from chain.grandpa.messages import (
@@ -98,7 +99,14 @@ class Remember:
     voted: Voted
 
 
-Action = Broadcast | Send | Want | Finalize | Remember
+@dataclass(frozen=True, slots=True)
+class Accuse:
+    """A voter signed two votes of one kind in one round."""
+
+    evidence: DoubleVote
+
+
+Action = Broadcast | Send | Want | Finalize | Remember | Accuse
 
 
 class Voter:
@@ -169,7 +177,8 @@ class Voter:
             return []
         if not self._add_vote(message):
             return []
-        return [*self._want(message.signed.vote, peer), Broadcast(message, peer), *self._advance(now)]
+        accused = self._accuse(message)
+        return [*self._want(message.signed.vote, peer), Broadcast(message, peer), *accused, *self._advance(now)]
 
     def on_commit(self, message: CommitMessage, now: float, peer: str | None = None) -> list[Action]:
         """A commit from a peer; finalises and is relayed when it is news; raises JustificationInvalid."""
@@ -227,6 +236,13 @@ class Voter:
         where.add(signed)
         return True
 
+    def _accuse(self, message: VoteMessage) -> list[Action]:
+        """Evidence, if the voter of a verified vote of a kept round has signed another one of its kind."""
+        where, signed = self._round_of(message), message.signed
+        known = [] if where is None else where.tally(signed.vote.kind).get(signed.voter, [])
+        found = find_double_vote(known, signed, message.set_id, message.round)
+        return [] if found is None else [Accuse(found)]
+
     def _want(self, vote: Vote, peer: str | None) -> list[Action]:
         if peer is None or vote.target_hash in self.tree or vote.target_number <= self.finalized.number:
             return []
@@ -242,7 +258,7 @@ class Voter:
                 del self._buffer[set_id, number, signed]
             try:
                 if usable and self._add_vote(message):
-                    actions.append(Broadcast(message))
+                    actions += [Broadcast(message), *self._accuse(message)]
             except VoteInvalid:
                 continue
         return actions
@@ -379,7 +395,9 @@ class Voter:
         if not self.tree.is_descendant(header.hash, self.finalized.hash):
             raise JustificationInvalid(f"#{header.number} is no descendant of the finalised #{self.finalized.number}")
         set_id = self.authorities.set_id
-        actions = self._finalized(proof, now)
+        precommits = (VoteMessage(proof.round, set_id, signed) for signed in proof.commit.precommits)
+        accused = [action for message in precommits for action in self._accuse(message)]
+        actions = [*accused, *self._finalized(proof, now)]
         if self.authorities.set_id == set_id and proof.round >= self.round.number:
             self._begin(proof.round + 1, self._estimate_of(proof), now)
             actions += self._replay(now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from chain.equivocation import EvidenceBox
 from chain.errors import UnknownBlock
 from chain.events import EventBus
 from chain.keystore import Keystore
@@ -107,6 +108,7 @@ class RpcContext:
     info: NodeInfo
     network: NetworkView
     keystore: Keystore
+    evidence: EvidenceBox = field(default_factory=EvidenceBox)
     allow_unsafe: bool = False
 
     def at(self, block_hash: bytes | None) -> bytes:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSMsgType, web
 
 from chain.errors import ChainError, Misuse
-from chain.rpc import author_api, chain_api, state_api, system_api
+from chain.rpc import author_api, chain_api, evidence_api, state_api, system_api
 from chain.rpc.context import RpcContext
 from chain.rpc.errors import OVERSIZED_REQUEST, RpcError, TooManySubscriptions
 from chain.rpc.registry import Registry, dump, error_body
@@ -54,7 +54,7 @@ class RpcConfig:
 def make_registry() -> Registry:
     """All methods of a node."""
     registry = Registry()
-    for module in (chain_api, state_api, author_api, system_api):
+    for module in (chain_api, state_api, author_api, system_api, evidence_api):
         module.register(registry)
     return registry
 

@@ -51,6 +51,7 @@ class Counters:
     games_won: int = 0
     games_lost: int = 0
     beacon_reveals: int = 0
+    equivocations_reported: int = 0
     errors: int = 0
     activity: str = "starting"
     loss: float | None = None

@@ -28,6 +28,7 @@ from miner.roles.context import PLANCKS, RETRY_SECONDS, ROLE_ERRORS, RoleContext
 from miner.roles.disputes import Accuser, Disputes
 from miner.roles.link import ChainLink, Head
 from miner.roles.replay import Replayer
+from miner.roles.reporter import Reporter
 from miner.roles.solver import Solver
 from miner.roles.taskbook import TaskBook
 from miner.roles.verifier import Verifier
@@ -192,7 +193,8 @@ class Daemon:
             await self._until_done("preparing", context, verifier.prepare)
             handlers += [("duties", verifier.on_head)]
             accuser = Accuser(context, book, disputes, replayer)
-            handlers += [("accusations", accuser.on_head)]
+            reporter = Reporter(context.link, context.counters)
+            handlers += [("accusations", accuser.on_head), ("evidence", reporter.on_head)]
             if options.watch:
                 handlers += [("watch", Watcher(context, book, disputes, replayer, options.watch).on_head)]
             try:
@@ -238,6 +240,7 @@ class Daemon:
                 difficulty_macs=status.difficulty, balance_units=status.balance, best_block=status.block,
                 epoch=status.epoch, errors=counters.errors, loss=status.loss, macs_checked=counters.macs_checked,
                 games_opened=counters.games_opened, games_won=counters.games_won, games_lost=counters.games_lost,
+                equivocations_reported=counters.equivocations_reported,
             )  # fmt: skip
 
     async def _read_status(self, context: RoleContext) -> Status:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chain.grandpa.authorities import AuthoritySet, AuthorityState, encode_voters
+from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
-from chain.grandpa.voter import Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
+from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
 from chain.identity import Ed25519Key, ed25519_from_seed
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header
 
@@ -53,6 +54,7 @@ class World:
         self.offline: set[int] = set()
         self.remembered: dict[int, Voted] = {}
         self.finalized: dict[int, list[Finalize]] = {index: [] for index in range(count)}
+        self.accused: dict[int, list[DoubleVote]] = {index: [] for index in range(count)}
         self.sent: list[VoteMessage | CommitMessage] = []
 
     def block(self, header: Header, best: bool = True) -> Header:
@@ -83,6 +85,8 @@ class World:
                 self.remembered[sender] = action.voted
             elif isinstance(action, Finalize):
                 self.finalized[sender].append(action)
+            elif isinstance(action, Accuse):
+                self.accused[sender].append(action.evidence)
             elif not isinstance(action, Want):
                 work += self._deliver(sender, action)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chain.errors import JustificationInvalid
 from chain.grandpa.authorities import AuthoritySet
+from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification
 from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
-from chain.grandpa.voter import Broadcast, Voter, Want
+from chain.grandpa.voter import Accuse, Action, Broadcast, Voter, Want
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, signer, state, voters
 
 
@@ -234,7 +237,7 @@ def test_a_vote_is_relayed_once_and_a_third_vote_of_an_equivocator_never() -> No
         voter.on_block(block, 0.0)
     for block in [blocks[0], *blocks]:
         relayed.append(len(voter.on_vote(VoteMessage(1, 0, signed(KEYS[0], Kind.PREVOTE, block)), 0.0, "p")))
-    assert relayed == [1, 0, 1, 0]
+    assert relayed == [1, 0, 2, 0], "the second one comes with the evidence"
 
 
 def test_invalid_commit_without_enough_weight_changes_nothing() -> None:
@@ -253,3 +256,51 @@ def test_buffered_votes_are_bounded() -> None:
     for number in range(200):
         voter.on_vote(VoteMessage(2 + number, 0, signed(KEYS[0], Kind.PREVOTE, GENESIS, 2 + number)), 0.0)
     assert len(voter._buffer) == 64
+
+
+@pytest.mark.parametrize("kind", [Kind.PREVOTE, Kind.PRECOMMIT])
+def test_two_votes_of_a_round_are_evidence_and_the_same_vote_twice_is_not(kind: Kind) -> None:
+    voter = Voter(GENESIS, state(1, 1, 1), 0.0)
+    blocks = [child(GENESIS, salt=salt) for salt in range(2)]
+    for block in blocks:
+        voter.on_block(block, 0.0)
+    first, second = (signed(KEYS[0], kind, block) for block in blocks)
+    other_kind = Kind.PRECOMMIT if kind is Kind.PREVOTE else Kind.PREVOTE
+    innocent = [first, first, signed(KEYS[0], other_kind, blocks[1]), signed(KEYS[1], kind, blocks[1])]
+    assert not [one for vote in innocent for one in accusations(voter.on_vote(VoteMessage(1, 0, vote), 0.0, "p"))]
+    (found,) = accusations(voter.on_vote(VoteMessage(1, 0, second), 0.0, "p"))
+    assert (found.set_id, found.round, found.first, found.second) == (0, 1, first, second)
+    with pytest.raises(VoteInvalid):
+        voter.on_vote(VoteMessage(1, 0, replace(signed(KEYS[1], kind, blocks[0]), signature=bytes(64))), 0.0)
+
+
+def test_a_vote_that_waited_for_its_round_is_evidence_too() -> None:
+    world = World(state(1, 1, 1, 1), 3)
+    block, rival = child(GENESIS), child(GENESIS, salt=1)
+    votes = [signed(KEYS[3], Kind.PREVOTE, one, round_number=2) for one in (block, rival)]
+    for vote in votes:
+        assert world.voters[0].on_vote(VoteMessage(2, 0, vote), world.now, "p") == []
+    world.block(rival, best=False)
+    world.block(block)
+    world.tick(2)
+    assert {(one.round, one.key) for one in world.accused[0]} == {(2, KEYS[3].public)}
+
+
+def test_a_precommit_in_a_commit_is_held_against_the_one_that_was_gossiped() -> None:
+    world = World(state(1, 1, 1, 1), 3)
+    block, rival = child(GENESIS), child(GENESIS, salt=1)
+    watcher = Voter(GENESIS, state(1, 1, 1, 1), 0.0)
+    for one in (block, rival):
+        watcher.on_block(one, 0.0)
+    gossiped, committed = signed(KEYS[2], Kind.PRECOMMIT, rival), signed(KEYS[2], Kind.PRECOMMIT, block)
+    watcher.on_vote(VoteMessage(1, 0, gossiped), 0.0, "p")
+    world.block(block)
+    commit = next(one for one in world.sent if isinstance(one, CommitMessage))
+    assert committed in commit.commit.precommits
+    (found,) = accusations(watcher.on_commit(commit, 0.0, "p"))
+    assert (found.round, found.first, found.second) == (1, gossiped, committed)
+
+
+def accusations(actions: list[Action]) -> list[DoubleVote]:
+    """The evidence among a voter's actions."""
+    return [action.evidence for action in actions if isinstance(action, Accuse)]

@@ -149,6 +149,7 @@ pub fn check(json: &[u8]) -> Result<(), String> {
     check_verification(&genesis.verification)?;
     check_disputes(&genesis.disputes)?;
     check_availability(&genesis.availability)?;
+    check_evidence(&genesis)?;
     check_economics(&genesis)
 }
 
@@ -194,6 +195,15 @@ fn check_availability(config: &pallet_availability::GenesisConfig<crate::Runtime
     ensure(
         config.compensation < config.deposit,
         "availability.compensation must be below the deposit: else asking oneself costs nothing",
+    )
+}
+
+/// Who authors must not have its bond back while there is time to charge it.
+fn check_evidence(genesis: &RuntimeGenesisConfig) -> Result<(), String> {
+    ensure(
+        genesis.stakes.unbonding_blocks > genesis.block_rights.slots_per_epoch,
+        "stakes.unbondingBlocks must exceed blockRights.slotsPerEpoch: else an author has its bond back before anybody \
+         can charge it with two blocks of one slot",
     )
 }
 

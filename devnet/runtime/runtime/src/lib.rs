@@ -137,6 +137,8 @@ mod runtime {
     pub type Disputes = pallet_disputes;
     #[runtime::pallet_index(16)]
     pub type Availability = pallet_availability;
+    #[runtime::pallet_index(17)]
+    pub type Evidence = pallet_evidence;
 }
 
 parameter_types! {
@@ -292,4 +294,8 @@ impl pallet_block_rights::Config for Runtime {
     type Stakes = Stakes;
     type Beacon = Beacon;
     type WeightInfo = ();
+}
+
+impl pallet_evidence::Config for Runtime {
+    type WeightInfo = pallet_evidence::weights::StatedWeight<Runtime>;
 }

@@ -79,6 +79,21 @@ pub mod pallet {
     #[pallet::storage]
     pub type GrandpaOwner<T: Config> = StorageMap<_, Blake2_128Concat, GrandpaId, T::AccountId>;
 
+    /// Keys that accounts gave up and still answer for: they stay theirs (`AuraOwner`, `GrandpaOwner`) for an epoch, the
+    /// longest that a schedule may still hold them, and as long as a bond can be taken afterwards.
+    #[pallet::storage]
+    pub type RetiredKeys<T: Config> = CountedStorageMap<
+        _,
+        Blake2_128Concat,
+        T::AccountId,
+        BoundedVec<Retired, ConstU32<MAX_RETIRED_KEYS>>,
+        ValueQuery,
+    >;
+
+    /// Accounts that the next rotation leaves out, whatever they earned and bonded since.
+    #[pallet::storage]
+    pub type Barred<T: Config> = StorageValue<_, BoundedVec<T::AccountId, ConstU32<MAX_KEYS>>, ValueQuery>;
+
     /// Multiply-accumulates finalised per epoch and account; kept for `decay_epochs`.
     #[pallet::storage]
     pub type Credits<T: Config> =
@@ -139,6 +154,8 @@ pub mod pallet {
         TooManyAccounts,
         /// The keys of a bootstrap account are those of genesis.
         BootstrapAccount,
+        /// The account has changed its keys too often: wait until it does not answer for the oldest ones any more.
+        TooManyKeyChanges,
     }
 
     #[pallet::genesis_config]
@@ -250,7 +267,8 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         /// Registers the keys with which the sender seals blocks and votes on finality; they count from the next rotation.
         /// Eligible solvers only; each key belongs to one account. The keys of an account whose solver bond is gone are
-        /// dropped.
+        /// dropped. An account answers for the keys that it gave up for an epoch and an unbonding; nobody else can have
+        /// them before.
         #[pallet::call_index(0)]
         #[pallet::weight(<T as Config>::WeightInfo::set_keys())]
         pub fn set_keys(origin: OriginFor<T>, aura: AuraId, grandpa: GrandpaId) -> DispatchResult {
@@ -259,10 +277,17 @@ pub mod pallet {
             ensure!(T::Stakes::is_eligible(Role::Solver, &who), Error::<T>::NotBonded);
             ensure!(AuraOwner::<T>::get(&aura).is_none_or(|owner| owner == who), Error::<T>::KeyOwned);
             ensure!(GrandpaOwner::<T>::get(&grandpa).is_none_or(|owner| owner == who), Error::<T>::KeyOwned);
-            let known = Keys::<T>::contains_key(&who);
-            ensure!(known || Keys::<T>::count() < MAX_KEYS, Error::<T>::TooManyAccounts);
-            Self::disown(&who);
-            Self::own(&who, AuthorKeys { aura: aura.clone(), grandpa: grandpa.clone() });
+            let keys = AuthorKeys { aura: aura.clone(), grandpa: grandpa.clone() };
+            let known = Keys::<T>::get(&who);
+            let has_room = Keys::<T>::count() < MAX_KEYS && RetiredKeys::<T>::count() < MAX_RETIRED_ACCOUNTS;
+            ensure!(known.is_some() || has_room, Error::<T>::TooManyAccounts);
+            Self::expire(&who);
+            if known.as_ref() != Some(&keys) {
+                let retired = RetiredKeys::<T>::decode_len(&who).unwrap_or(0) as u32;
+                ensure!(retired.saturating_add(1) < MAX_RETIRED_KEYS, Error::<T>::TooManyKeyChanges);
+                Self::retire(&who);
+                Self::own(&who, keys);
+            }
             Self::deposit_event(Event::KeysSet { account: who, aura, grandpa });
             Ok(())
         }
@@ -293,26 +318,64 @@ pub mod pallet {
             Keys::<T>::insert(who, keys);
         }
 
-        fn disown(who: &T::AccountId) {
-            if let Some(keys) = Keys::<T>::take(who) {
-                AuraOwner::<T>::remove(&keys.aura);
-                GrandpaOwner::<T>::remove(&keys.grandpa);
+        /// Takes an account's keys out of use; it goes on to own them while it answers for them.
+        fn retire(who: &T::AccountId) {
+            let Some(keys) = Keys::<T>::take(who) else { return };
+            let span = SlotsPerEpoch::<T>::get().saturating_add(T::Stakes::unbonding_blocks().into());
+            let until = CurrentSlot::<T>::get().saturating_add(span);
+            RetiredKeys::<T>::mutate(who, |list| {
+                let _ = list.try_push(Retired { keys, until }); // `set_keys` leaves room
+            });
+        }
+
+        /// Lets go of the keys that an account does not answer for any more.
+        fn expire(who: &T::AccountId) {
+            let (now, mut list) = (CurrentSlot::<T>::get(), RetiredKeys::<T>::get(who));
+            let gone: Vec<AuthorKeys> = list.iter().filter(|one| one.until < now).map(|one| one.keys.clone()).collect();
+            if gone.is_empty() {
+                return;
+            }
+            list.retain(|one| one.until >= now);
+            let held: Vec<AuthorKeys> = list.iter().map(|one| one.keys.clone()).chain(Keys::<T>::get(who)).collect();
+            for keys in gone {
+                if held.iter().all(|one| one.aura != keys.aura) {
+                    AuraOwner::<T>::remove(&keys.aura);
+                }
+                if held.iter().all(|one| one.grandpa != keys.grandpa) {
+                    GrandpaOwner::<T>::remove(&keys.grandpa);
+                }
+            }
+            if list.is_empty() {
+                RetiredKeys::<T>::remove(who);
+            } else {
+                RetiredKeys::<T>::insert(who, list);
             }
         }
 
-        /// Weights of the accounts that may author: keys, eligible solver, no beacon no-show.
+        /// Leaves an account out of the next schedule, whatever it earned and bonds again. Bootstrap slots are not earned,
+        /// and stay.
+        pub fn bar(who: &T::AccountId) {
+            Barred::<T>::mutate(|list| {
+                if !list.contains(who) {
+                    let _ = list.try_push(who.clone());
+                }
+            });
+        }
+
+        /// Weights of the accounts that may author: keys, eligible solver, no beacon no-show, not barred.
         fn weigh(ended: EpochIndex, params: &RightsParams) -> Vec<(T::AccountId, u128)> {
-            let no_shows = T::Beacon::no_shows();
+            let mut left_out = T::Beacon::no_shows();
+            left_out.extend(Barred::<T>::take());
             let mut weights = Vec::new();
             let mut accounts: Vec<T::AccountId> = Keys::<T>::iter_keys().collect();
             accounts.sort();
             for account in accounts {
                 if T::Stakes::bond_of(Role::Solver, &account) == 0 && !Self::is_bootstrap(&account) {
-                    Self::disown(&account);
+                    Self::retire(&account);
                     Self::deposit_event(Event::KeysDropped { account });
                     continue;
                 }
-                if !T::Stakes::is_eligible(Role::Solver, &account) || no_shows.contains(&account) {
+                if !T::Stakes::is_eligible(Role::Solver, &account) || left_out.contains(&account) {
                     continue;
                 }
                 let credits: Vec<u64> = (0..params.decay_epochs)
@@ -404,7 +467,10 @@ pub mod pallet {
         /// Writes the authors and voters of the epoch that begins.
         fn on_rotation(ended: EpochIndex, seed: [u8; 32]) -> Weight {
             let params = Params::<T>::get();
-            let accounts = Keys::<T>::count();
+            let accounts = Keys::<T>::count().saturating_add(RetiredKeys::<T>::count());
+            for account in RetiredKeys::<T>::iter_keys().collect::<Vec<_>>() {
+                Self::expire(&account);
+            }
             let weights = Self::weigh(ended, &params);
             let allotment = Self::allot(&weights, &params);
             let slots = allotment.totals();

@@ -220,8 +220,64 @@ fn valid_set_keys_and_change_of_keys() {
         System::assert_last_event(Event::KeysSet { account: account(2), aura: aura(2), grandpa: grandpa(2) }.into());
         assert_ok!(BlockRights::set_keys(RuntimeOrigin::signed(account(2)), aura(2), grandpa(22)));
         assert_eq!(Keys::<Test>::get(account(2)).expect("keys").grandpa, grandpa(22));
-        assert_eq!(GrandpaOwner::<Test>::get(grandpa(2)), None);
         assert_eq!(GrandpaOwner::<Test>::get(grandpa(22)), Some(account(2)));
+    });
+}
+
+#[test]
+fn keys_given_up_stay_owned_while_their_account_answers_for_them() {
+    new_test_ext().execute_with(|| {
+        join(2);
+        let set = |n: u8, a: u8, g: u8| BlockRights::set_keys(RuntimeOrigin::signed(account(n)), aura(a), grandpa(g));
+        assert_ok!(set(2, 2, 22)); // the Aura key stays in use
+        let until = GENESIS + N + 10; // an epoch and an unbonding
+        let retired = AuthorKeys { aura: aura(2), grandpa: grandpa(2) };
+        assert_eq!(RetiredKeys::<Test>::get(account(2)).to_vec(), vec![Retired { keys: retired, until }]);
+        assert_ok!(Stakes::bond(RuntimeOrigin::signed(account(3)), Role::Solver, BOND));
+        go_to(until);
+        assert_noop!(set(3, 3, 2), Error::<Test>::KeyOwned);
+        assert_ok!(set(2, 2, 22)); // nothing changes, nothing is retired
+        assert_eq!(GrandpaOwner::<Test>::get(grandpa(2)), Some(account(2)));
+        end_epoch(1);
+        assert_eq!(GrandpaOwner::<Test>::get(grandpa(2)), None);
+        assert_eq!(AuraOwner::<Test>::get(aura(2)), Some(account(2)));
+        assert_eq!(RetiredKeys::<Test>::count(), 0);
+        assert_ok!(set(3, 3, 2));
+    });
+}
+
+#[test]
+fn number_of_key_changes_is_bounded() {
+    new_test_ext().execute_with(|| {
+        join(2);
+        let set = |key: u8| BlockRights::set_keys(RuntimeOrigin::signed(account(2)), aura(key), grandpa(key));
+        for key in 202..206 {
+            assert_ok!(set(key));
+        }
+        assert_noop!(set(206), Error::<Test>::TooManyKeyChanges);
+        assert_ok!(set(205));
+        Stakes::slash(Role::Solver, &account(2), BOND, SlashReason::WrongResult);
+        end_epoch(0); // drops the keys: there is room for one more
+        assert_eq!(RetiredKeys::<Test>::get(account(2)).len(), MAX_RETIRED_KEYS as usize);
+        assert_ok!(Stakes::bond(RuntimeOrigin::signed(account(2)), Role::Solver, BOND));
+        assert_noop!(set(206), Error::<Test>::TooManyKeyChanges);
+        go_to(GENESIS + N + 11); // behind the last slot of the first four
+        assert_ok!(set(206));
+    });
+}
+
+#[test]
+fn barred_accounts_are_left_out_once() {
+    new_test_ext().execute_with(|| {
+        join(2);
+        BlockRights::note_credit(&account(2), 1_000);
+        BlockRights::bar(&account(2));
+        BlockRights::bar(&account(2));
+        assert_eq!(Barred::<Test>::get().len(), 1);
+        end_epoch(0);
+        assert_eq!((slots_of(2), Barred::<Test>::get().len()), (0, 0));
+        end_epoch(1);
+        assert!(slots_of(2) > 0);
     });
 }
 
@@ -317,7 +373,7 @@ fn unbonded_and_absent_accounts_get_no_slots() {
         assert_eq!((slots_of(2), slots_of(3), slots_of(4), slots_of(5)), (0, 0, 10, 0));
         assert!(Keys::<Test>::contains_key(account(2)));
         assert!(!Keys::<Test>::contains_key(account(3)));
-        assert_eq!(AuraOwner::<Test>::get(aura(3)), None);
+        assert_eq!(Keys::<Test>::get(account(3)), None);
         System::assert_has_event(Event::KeysDropped { account: account(3) }.into());
     });
 }

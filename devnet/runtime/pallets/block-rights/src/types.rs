@@ -12,6 +12,10 @@ use sp_runtime::Permill;
 pub const MAX_SLOTS: u32 = 1 << 10;
 /// Most accounts with keys: 192, so that with the bootstrap accounts they fit into 256 GRANDPA voters.
 pub const MAX_KEYS: u32 = 192;
+/// Most keys that an account gave up and still answers for: four changes, and one drop because its bond was gone.
+pub const MAX_RETIRED_KEYS: u32 = 5;
+/// Above so many accounts (2^9 = 512) that answer for retired keys no further account may register keys.
+pub const MAX_RETIRED_ACCOUNTS: u32 = 1 << 9;
 /// Most bootstrap accounts: 2^4 (= 16).
 pub const MAX_BOOTSTRAP: u32 = 1 << 4;
 /// Most epochs that credits count for: 2^5 (= 32).
@@ -24,6 +28,15 @@ pub struct AuthorKeys {
     pub aura: AuraId,
     /// Finality, ed25519.
     pub grandpa: GrandpaId,
+}
+
+/// Keys that an account gave up.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Retired {
+    /// The keys.
+    pub keys: AuthorKeys,
+    /// Last slot in which the account still answers for them.
+    pub until: u64,
 }
 
 /// Parameters, set at genesis.

@@ -6,14 +6,14 @@ use frame_support::weights::{constants::RocksDbWeight, Weight};
 pub trait WeightInfo {
     /// `set_keys`.
     fn set_keys() -> Weight;
-    /// A rotation with so many accounts with keys, counted epochs and slots.
+    /// A rotation with so many accounts with keys or retired keys, counted epochs and slots.
     fn rotate(accounts: u32, epochs: u32, slots: u32) -> Weight;
 }
 
 impl WeightInfo for () {
     fn set_keys() -> Weight {
-        // bond, parameters, keys, two owners, counter; keys, four owners, counter
-        Weight::from_parts(30_000_000, 0).saturating_add(RocksDbWeight::get().reads_writes(6, 6))
+        // bond, parameters (3), slot, keys, two owners, retired keys, counters; keys, up to ten owners, retired keys
+        Weight::from_parts(50_000_000, 0).saturating_add(RocksDbWeight::get().reads_writes(12, 15))
     }
 
     fn rotate(accounts: u32, epochs: u32, slots: u32) -> Weight {

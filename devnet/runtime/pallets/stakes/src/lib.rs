@@ -343,6 +343,10 @@ pub mod pallet {
             Params::<T>::get().penalty
         }
 
+        fn unbonding_blocks() -> BlockNumber {
+            Params::<T>::get().unbonding_blocks
+        }
+
         fn eligible(role: Role) -> Vec<(T::AccountId, Balance)> {
             let minimum = Self::min_bond(role);
             let mut list: Vec<_> = Bonds::<T>::iter_prefix(role)

@@ -39,6 +39,8 @@ pub enum SlashReason {
     CommitMismatch,
     /// A verifier attested a result that lost a dispute, or did not win one for its own against the solver's.
     WrongAttestation,
+    /// An author sealed two blocks of one slot, or a voter signed two votes of one round.
+    Equivocation,
 }
 
 /// Parameters of the stakes pallet, set at genesis.
@@ -79,6 +81,9 @@ pub trait StakeProvider<AccountId> {
 
     /// What a missed duty costs, plancks.
     fn penalty() -> Balance;
+
+    /// Blocks between the start of an unbonding and its withdrawal: so long a bond answers after its last use.
+    fn unbonding_blocks() -> BlockNumber;
 
     /// Whether the active bond of `who` reaches the minimum of `role`.
     fn is_eligible(role: Role, who: &AccountId) -> bool {

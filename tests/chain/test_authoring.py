@@ -1,0 +1,77 @@
+"""An honest author never seals two blocks of one slot, for that would cost its bond: whatever the clock does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chain.authoring import AuthoringService
+from chain.events import EventBus
+from chain.importing import ChainThread, ImportQueue
+from chain.keystore import AURA, Keystore
+from chain.pool import TransactionSource, decode_validity
+from chain.pool.service import PoolService
+from chain.pool.validity import Validity
+from tests.chain.devchain import SLOT_MS, DevChain
+
+
+class Author:
+    """Alice's authoring service on a chain whose clock the test moves; `restart` makes another one on it."""
+
+    def __init__(self, dev: DevChain) -> None:
+        self.dev, self.thread, self.keystore = dev, ChainThread(), Keystore()
+        self.keystore.insert(AURA, "//Alice")
+        self.pool = PoolService(self.validate, (dev.chain.best.hash, dev.chain.best.number))
+        self.queue = ImportQueue(dev.chain, self.thread, self.pool, EventBus())
+        self.restart()
+
+    async def validate(self, source: TransactionSource, data: bytes, at: bytes) -> Validity:
+        return decode_validity(await self.thread.run(self.dev.chain.validate_transaction, at, source, data))
+
+    def restart(self) -> None:
+        parts = (self.dev.chain, self.thread, self.queue, self.pool, self.keystore)
+        self.service = AuthoringService(*parts, lambda: True)
+        self.service._last_slot = self.service._find_last_slot()
+
+    async def wake(self, slot: int) -> int:
+        """The clock says that a slot has begun; blocks made since the restart."""
+        self.dev.now_ms = slot * SLOT_MS
+        await self.service._on_slot(slot, SLOT_MS)
+        return self.service.authored
+
+
+@pytest.fixture
+async def author(tmp_path: Path) -> AsyncIterator[Author]:
+    dev = DevChain(tmp_path / "db")
+    found = Author(dev)
+    yield found
+    dev.chain.close()
+    found.thread.close()
+
+
+async def test_a_clock_that_goes_back_makes_no_second_block(author: Author) -> None:
+    first = author.dev.slot + 1
+    assert [await author.wake(slot) for slot in (first, first, first + 1, first, first + 1, first + 2)] == [
+        1, 1, 2, 2, 2, 3,
+    ]  # fmt: skip
+    assert author.dev.chain.best.number == 3
+
+
+async def test_a_restart_goes_on_behind_the_last_known_block(author: Author) -> None:
+    first = author.dev.slot + 1
+    assert author.service._last_slot == -1, "genesis has no slot"
+    await author.wake(first)
+    author.restart()
+    assert [await author.wake(slot) for slot in (first, first + 1)] == [0, 1]
+
+
+async def test_a_slot_whose_block_could_not_be_imported_is_spent(author: Author) -> None:
+    """The seal exists: another block of that slot could not be told from a double one."""
+    first = author.dev.slot + 1
+    author.dev.chain.import_block = None  # type: ignore[assignment, method-assign] - whatever goes wrong there
+    with pytest.raises(TypeError):
+        await author.wake(first)
+    del author.dev.chain.import_block
+    assert [await author.wake(slot) for slot in (first, first + 1)] == [0, 1]
