@@ -27,6 +27,7 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
+    use alloc::boxed::Box;
     use codec::Encode;
     use frame_support::{
         pallet_prelude::*,
@@ -296,7 +297,7 @@ pub mod pallet {
         /// Opens the chunk that was asked for. The sender, the unit's solver, gets a part of the deposit.
         #[pallet::call_index(1)]
         #[pallet::weight(<T as Config>::WeightInfo::answer(opening.encoded_size() as u32))]
-        pub fn answer(origin: OriginFor<T>, ask: AskId, opening: Opening) -> DispatchResult {
+        pub fn answer(origin: OriginFor<T>, ask: AskId, opening: Box<Opening>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let entry = Asks::<T>::get(ask).ok_or(Error::<T>::NoAsk)?;
             let asked = Self::find_asked(entry.task, entry.unit).ok_or(Error::<T>::NoAsk)?;

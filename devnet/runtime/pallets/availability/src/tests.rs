@@ -35,7 +35,7 @@ fn ask(who: &AccountId, unit: UnitIndex, chunk: Chunk) -> DispatchResult {
 }
 
 fn answer(id: AskId, opening: Opening) -> DispatchResult {
-    Availability::answer(origin(&solver()), id, opening)
+    Availability::answer(origin(&solver()), id, Box::new(opening))
 }
 
 /// Claims and submits a unit as the solver.
@@ -54,6 +54,9 @@ fn watched() -> Execution {
     assert!(matches!(state(0), UnitState::Challengeable(..)));
     execution
 }
+
+/// Changes an opening: record, tensor, bytes of the tile.
+type Bend<'a> = &'a dyn Fn(&mut Option<pallet_disputes::OpenedRecord>, &mut EntryOpening, &mut Vec<u8>);
 
 /// What a call leaves behind when it is refused, as in a transaction: nothing.
 fn transactional(call: impl FnOnce() -> DispatchResult) -> DispatchResult {
@@ -195,7 +198,7 @@ fn invalid_answers_change_nothing() {
         assert_ok!(ask(&stranger(0), 0, RECORD));
         assert_ok!(ask(&stranger(1), 0, TILE));
         let good = || execution.open(TILE);
-        let bent = |bend: &dyn Fn(&mut Option<pallet_disputes::OpenedRecord>, &mut EntryOpening, &mut Vec<u8>)| {
+        let bent = |bend: Bend| {
             let Opening::Checkpoint { mut record, mut entry, mut tile } = good() else { unreachable!() };
             let mut data = tile.data.to_vec();
             bend(&mut record, &mut entry, &mut data);
@@ -206,7 +209,7 @@ fn invalid_answers_change_nothing() {
             assert_noop!(answer(id, opening), error);
         };
         assert_noop!(answer(2, good()), Error::<Test>::NoAsk);
-        assert_noop!(Availability::answer(origin(&stranger(0)), 1, good()), Error::<Test>::NotSolver);
+        assert_noop!(Availability::answer(origin(&stranger(0)), 1, Box::new(good())), Error::<Test>::NotSolver);
         // of another kind, segment, checkpoint
         refused(0, good(), Error::WrongOpening);
         refused(1, execution.open(RECORD), Error::WrongOpening);
@@ -515,11 +518,7 @@ fn an_hour_of_asking_costs_the_attacker_and_not_the_solver() {
 
 /// Strangers' asks that can wait for one solver's answers at once: so many checkpoints it must be able to make again within
 /// the time of an answer. The daemon keeps as many that each takes at most an eighth of it.
-#[test]
-fn all_open_asks_can_be_answered_in_time() {
-    assert_eq!(MAX_OPEN_OF_SOLVER, 4);
-    assert!(MAX_OPEN_OF_SOLVER * ANSWER / 8 <= ANSWER / 2);
-}
+const _: () = assert!(MAX_OPEN_OF_SOLVER * ANSWER / 8 <= ANSWER / 2);
 
 /// Keeping honest strangers out of a unit by asking oneself through others: all eight places cost 255 deposits.
 #[test]
