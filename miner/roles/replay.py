@@ -71,7 +71,10 @@ class Replayer:
         name = f"unit {unit.key[0]}/{unit.key[1]} segment {committed.index}"
         before, context.counters.activity = context.counters.activity, f"checking {name}"
         data = await fetch_segment_start(context.client, context.store, endpoint, committed, inputs, patience)
-        report = await context.pool.replay(inputs, committed, data, _ReplayCounter(context), self._cheat)
+        counter = _ReplayCounter(context)
+        report = await context.pool.replay(inputs, committed, data, counter, self._cheat)
+        if report.claim is not None:
+            counter.count(inputs.spec.steps_per_segment * inputs.spec.macs_per_step)
         if not report.is_match:
             log.warning("%s differs (%s); testing our own machine before we say so", name, report.detail)
             await self.machine.verify()
@@ -95,5 +98,9 @@ class _ReplayCounter:
         self._counters, self._last = context.counters, 0
 
     def __call__(self, progress: Progress) -> None:
-        self._counters.macs_checked += max(0, progress.macs - self._last)
-        self._last = progress.macs
+        self.count(progress.macs)
+
+    def count(self, macs: int) -> None:
+        """So many are done of this segment: of its last steps no progress is told."""
+        self._counters.macs_checked += max(0, macs - self._last)
+        self._last = macs
