@@ -18,17 +18,16 @@ from consensus.commit.state import State, compute_state_root
 from consensus.dispute.challenger import challenge, open_segment
 from consensus.dispute.defender import defend
 from consensus.dispute.view import DataRule, GameView, Side, Unit
-from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim, compute_attestation_commitment
+from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
 from pallets_abi import disputes, stakes, tasks, verification
 
 from miner.disputes.chain import RawGame, read_view, to_call
 from miner.disputes.execution import ReplayedSegment
 from miner.kernels import Executor
+from miner.lab.duties import commit, open_segments, reveal, to_hex
 from miner.lab.ledger import Ledger, load_preset
-from miner.lab.pallet import SALT, make_key, to_hex
+from miner.lab.pallet import make_key
 from miner.roles.link import EncodedCall
-from miner.roles.solver import to_abi_opening
-from miner.roles.verifier import to_abi_attestation
 from miner.work.cheat import HONEST, Cheat
 from miner.work.data import Dataset
 from miner.work.execution import compute_data_root
@@ -137,12 +136,10 @@ class LiePlay:
     def _verify(self, lie: SegmentResult, honest: SegmentResult) -> None:
         found = honest.compute_record(AccountId(VERIFIER.public))
         attestation = Attestation(Outcome.EXECUTED, (SegmentClaim(found.end_state_root, honest.witness),))
-        commitment = compute_attestation_commitment(AccountId(VERIFIER.public), 0, 0, attestation, SALT)
-        self.ledger.submit(VERIFIER, verification.CommitCall(0, 0, to_hex(commitment)))
-        reveal = verification.RevealCall(0, 0, to_abi_attestation(attestation), to_hex(SALT))
-        self.ledger.submit(VERIFIER, reveal)
+        commit(self.ledger, VERIFIER, (0, 0), attestation)
+        reveal(self.ledger, VERIFIER, (0, 0), attestation)
         opening = compute_opening([lie.compute_record(AccountId(SOLVER.public))], 0, lie.witness)
-        self.ledger.submit(SOLVER, verification.RevealSolverCall(0, 0, [to_abi_opening(opening)]))
+        open_segments(self.ledger, SOLVER, (0, 0), [opening])
         self.ledger.pass_blocks(1)
 
     def _make_unit(self, lie: SegmentResult, job: SegmentJob) -> Unit:

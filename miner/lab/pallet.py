@@ -16,20 +16,21 @@ from typing import Any
 from chain.identity import Sr25519Key, sr25519_from_seed
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.records import (
+    Opening,
     SegmentRecord,
     compute_opening,
     compute_salted_witness,
     compute_transcript_root,
 )
-from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim, compute_attestation_commitment
+from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
 from consensus.protocol.economics import Incentive
 from consensus.protocol.units import PPM
 from pallets_abi import disputes, stakes, tasks, verification
 
+from miner.lab.duties import commit, open_segments, reveal, to_hex
 from miner.lab.ledger import Ledger, load_preset
 from miner.roles.disputes import find_first_difference
 from miner.roles.solver import to_abi_opening
-from miner.roles.verifier import to_abi_attestation
 
 BATCH = 96
 """Units played side by side: three blocks of draws."""
@@ -39,7 +40,6 @@ ENDOWMENT = 10**24
 """Plancks of every account at genesis: bonds are lost again and again."""
 SLOTS_PER_EPOCH = 12
 CLOCK_BLOCKS = 2
-SALT = Hash32(bytes(32))
 OWNER = "owner"
 START = blake2_256(b"lab/start")
 
@@ -87,6 +87,10 @@ class MadeUpExecution:
             )
             for index in range(self.segments)
         )  # fmt: skip
+
+    def open(self, drawn: list[int]) -> list[Opening]:
+        """What the solver shows of the drawn segments."""
+        return [compute_opening(self.records, i, self.witness(i, self.is_true(i))) for i in drawn]
 
     def attest(self, drawn: list[int], is_honest: bool) -> Attestation:
         """What a verifier says of the drawn segments: the truth, or what the solver committed to."""
@@ -194,22 +198,15 @@ class CheaterPlay:
         duty = ledger.query(verification.DUTIES, task, unit)
         if duty is None:
             return
-        attested = []
-        for address, _ in duty.verifiers:
-            key = self._by_address[address]
-            attestation = work.attest(duty.segments, address not in self._attackers)
-            account = AccountId(key.public)
-            commitment = compute_attestation_commitment(account, task, unit, attestation, SALT)
-            ledger.submit(key, verification.CommitCall(task, unit, to_hex(commitment)))
-            attested.append((key, attestation))
+        attested = [
+            (self._by_address[address], work.attest(duty.segments, address not in self._attackers))
+            for address, _ in duty.verifiers
+        ]
         for key, attestation in attested:
-            call = verification.RevealCall(task, unit, to_abi_attestation(attestation), to_hex(SALT))
-            ledger.submit(key, call)
-        openings = [compute_opening(work.records, i, work.witness(i, work.is_true(i))) for i in duty.segments]
-        solver = self._solvers[unit]
-        ledger.submit(
-            solver, verification.RevealSolverCall(task, unit, [to_abi_opening(opening) for opening in openings])
-        )
+            commit(ledger, key, (task, unit), attestation)
+        for key, attestation in attested:
+            reveal(ledger, key, (task, unit), attestation)
+        open_segments(ledger, self._solvers[unit], (task, unit), work.open(duty.segments))
 
     def _accuse(self, unit: int, work: MadeUpExecution) -> None:
         """The first verifier that differs opens its game."""
@@ -238,7 +235,3 @@ class CheaterPlay:
 
 def make_key(name: str, seed: int) -> Sr25519Key:
     return sr25519_from_seed(blake2_256(b"lab", name.encode(), seed.to_bytes(8, "little")))
-
-
-def to_hex(data: bytes) -> str:
-    return "0x" + data.hex()

@@ -11,11 +11,11 @@ from typing import TypeVar
 from chain.identity import Sr25519Key
 from consensus.commit.hashing import AccountId, Hash32
 from consensus.commit.records import compute_opening, compute_transcript_root
-from consensus.protocol.attestation import Attestation, compute_attestation_commitment
+from consensus.protocol.attestation import Attestation
+from miner.lab.duties import commit, open_segments, reveal, to_hex
 from miner.lab.ledger import Ledger, load_preset
-from miner.lab.pallet import SALT, START, MadeUpExecution, make_key, to_hex
+from miner.lab.pallet import START, MadeUpExecution, make_key
 from miner.roles.solver import to_abi_opening
-from miner.roles.verifier import to_abi_attestation
 from pallets_abi import disputes, stakes, system, tasks, verification
 from pallets_abi.base import Event
 
@@ -94,21 +94,15 @@ class Court:
 
     def commit(self, key: Sr25519Key, unit: int, attestation: Attestation, task: int = 0) -> None:
         """A verifier commits."""
-        commitment = compute_attestation_commitment(AccountId(key.public), task, unit, attestation, SALT)
-        self.ledger.submit(key, verification.CommitCall(task, unit, to_hex(commitment)))
+        commit(self.ledger, key, (task, unit), attestation)
 
     def reveal(self, key: Sr25519Key, unit: int, attestation: Attestation, task: int = 0) -> None:
         """A verifier reveals."""
-        call = verification.RevealCall(task, unit, to_abi_attestation(attestation), to_hex(SALT))
-        self.ledger.submit(key, call)
+        reveal(self.ledger, key, (task, unit), attestation)
 
     def open_segments(self, key: Sr25519Key, unit: int, work: MadeUpExecution, task: int = 0) -> None:
         """The solver's reveal."""
-        openings = [
-            to_abi_opening(compute_opening(work.records, i, work.witness(i, work.is_true(i))))
-            for i in self.duty(unit, task).segments
-        ]
-        self.ledger.submit(key, verification.RevealSolverCall(task, unit, openings))
+        open_segments(self.ledger, key, (task, unit), work.open(self.duty(unit, task).segments))
 
     def verify(
         self, unit: int, work: MadeUpExecution, solver: Sr25519Key, say: Callable[[Sr25519Key], bool], task: int = 0

@@ -7,8 +7,8 @@ import pytest
 
 from consensus.commit.hashing import AccountId, blake2_256
 from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim, compute_attestation_commitment
+from miner.lab.duties import SALT, to_hex
 from miner.lab.ledger import CallRefused
-from miner.lab.pallet import SALT, to_hex
 from pallets_abi import stakes, verification
 from tests.attacks.court import SOLVER, UNIT, Court
 

@@ -6,8 +6,8 @@ Source: DESIGN §6 after BoLD (Arbitrum): a bogus challenge costs its maker its 
 import pytest
 
 from consensus.commit.merkle import compute_leaf_hash
+from miner.lab.duties import to_hex
 from miner.lab.ledger import CallRefused
-from miner.lab.pallet import to_hex
 from pallets_abi import disputes, stakes
 from tests.attacks.court import OWNER, RIVAL, SOLVER, UNIT, VERIFIERS, Court
 

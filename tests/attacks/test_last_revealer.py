@@ -11,7 +11,7 @@ import pytest
 
 from consensus.commit.hashing import AccountId
 from consensus.protocol.attestation import compute_beacon_commitment
-from miner.lab.pallet import to_hex
+from miner.lab.duties import to_hex
 from pallets_abi import beacon, stakes, tasks, verification
 from tests.attacks.court import MACS, SLOTS_PER_EPOCH, UNIT, VERIFIERS, Court
 
