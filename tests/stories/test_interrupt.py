@@ -43,3 +43,5 @@ def test_interrupt_ends_every_process(tmp_path: Path) -> None:
         assert list_children(folder) == []
     finally:
         demo.kill()
+        for process in list_children(folder):  # none, unless the test has failed
+            os.kill(process, signal.SIGKILL)
