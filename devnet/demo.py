@@ -37,18 +37,18 @@ JUDGE_AFTER_WORK_EPOCHS = 5  # schedules earned by work that the shares are judg
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo trains and how long it may take; the defaults fit 2 cores and 4 minutes.
+    """What the demo trains and how long it may take; the defaults fit 2 cores and 5 minutes.
 
-    One of `segments` is drawn of half the units, for two verifiers each: p·v·q/n = 2.5 % of the work is executed again.
+    One of `segments` is drawn of half the units, for two verifiers each: p·v·q/n = 2.1 % of the work is executed again.
     """
 
     plan: NetworkPlan = DEMO_PLAN
     model: str = "digits-mlp"
     shards: int = 24
     rounds: int = 8
-    segments: int = 40
-    steps: int = 12
-    limit_seconds: float = 210.0
+    segments: int = 48
+    steps: int = 10
+    limit_seconds: float = 300.0
     folder: Path | None = None
     keep: bool = False
 
