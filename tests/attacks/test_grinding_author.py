@@ -25,16 +25,3 @@ def test_no_content_of_a_block_moves_a_draw() -> None:
         hashes.add(court.find(tasks.UnitClaimedEvent)[0].seed)
     assert len(seeds) == len(draws) == 1
     assert len(hashes) == TRIES  # only the data order is keyed by a block, the one before the claim
-
-
-def test_a_choice_of_data_order_saves_nothing() -> None:
-    """A ground claim gives another order of the same rows: cost and credits of the unit are those of its graph."""
-    macs = set()
-    for attempt in range(2):
-        court = Court()
-        court.ledger.submit(RIVAL, system.RemarkCall(bytes([attempt])))
-        court.ledger.pass_blocks(1)
-        court.hand_in(SOLVER, 0)
-        unit = court.ledger.query(tasks.UNITS, 0, 0)
-        macs.add(unit.state.args[1].macs)
-    assert len(macs) == 1
