@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from consensus.commit.hashing import AccountId, Hash32, blake2_256, encode_f32, encode_hash, encode_u16, encode_u32
 from consensus.commit.merkle import MerkleProof, ProofError, compute_proof, compute_root, verify_proof
 
-SEGMENT_RECORD_BYTES = 2 + 5 * 32  # (= 162)
+SEGMENT_RECORD_BYTES = 2 + 6 * 32  # (= 194)
+CLAIMS = 16
+"""Claims of a record, two bytes each, of which one may be a decoy (docs/jackpot.md)."""
+
 MAX_OPENING_SIBLINGS = 16  # bound of `Opening.proof` on chain: at most 2**16 segments a unit
 
 
@@ -43,9 +46,10 @@ class SegmentRecord:
     first_step_record: Hash32
     last_step_record: Hash32
     salted_witness: Hash32
+    claims: Hash32
 
     def encode(self) -> bytes:
-        """SCALE, 162 bytes; raises `FieldRangeError`."""
+        """SCALE, 194 bytes; raises `FieldRangeError`."""
         return encode_u16(self.index, "index") + b"".join(
             encode_hash(value, name)
             for name, value in (
@@ -54,6 +58,7 @@ class SegmentRecord:
                 ("first_step_record", self.first_step_record),
                 ("last_step_record", self.last_step_record),
                 ("salted_witness", self.salted_witness),
+                ("claims", self.claims),
             )
         )
 
@@ -96,6 +101,35 @@ def compute_witness(outcomes: Iterable[StepOutcome]) -> Hash32:
 def compute_salted_witness(account: AccountId, witness: bytes) -> Hash32:
     """The witness bound to who executed; another account's is another value."""
     return blake2_256(b"witness/v1", encode_hash(account, "account"), encode_hash(witness, "witness"))
+
+
+def compute_claims(account: AccountId, witness: bytes, decoy: int | None = None) -> Hash32:
+    """The witness once more, as 16 claims of two bytes; the one at place `decoy` is made false. Raises `IndexError`.
+
+    Who does not know the witness cannot tell a false claim from a true one (DESIGN §5, forced errors).
+    """
+    claims = bytearray(blake2_256(b"claims/v1", encode_hash(account, "account"), encode_hash(witness, "witness")))
+    if decoy is not None:
+        if not 0 <= decoy < CLAIMS:
+            raise IndexError(f"no claim {decoy}: there are {CLAIMS}")
+        claims[2 * decoy] ^= 0xFF
+        claims[2 * decoy + 1] ^= 0xFF
+    return Hash32(bytes(claims))
+
+
+def is_claim_false(record: SegmentRecord, account: AccountId, witness: bytes, place: int) -> bool:
+    """Whether the claim at `place` of a record of `account` is not that of the witness."""
+    true, claimed = compute_claims(account, witness), record.claims
+    return true[2 * place : 2 * place + 2] != claimed[2 * place : 2 * place + 2]
+
+
+def make_record(
+    account: AccountId, index: int, states: tuple[Hash32, Hash32], steps: tuple[Hash32, Hash32], witness: bytes,
+    decoy: int | None = None,
+) -> SegmentRecord:  # fmt: skip
+    """The record of an account's execution: the states before and after, its first and last step record, its witness."""
+    salted, claims = compute_salted_witness(account, witness), compute_claims(account, witness, decoy)
+    return SegmentRecord(index, *states, *steps, salted, claims)
 
 
 def compute_transcript_root(records: Sequence[SegmentRecord]) -> Hash32:

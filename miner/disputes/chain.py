@@ -113,7 +113,7 @@ def read_view(raw: RawGame, unit: Unit) -> GameView:
     place = _option(reader, lambda: _Place(reader.place(), reader.hash()))
     reader.finish()
     node = None if index is None else _read_node(raw.node, index)
-    record = SegmentRecord(segment, start, end, UNKNOWN, UNKNOWN, witness)
+    record = SegmentRecord(segment, start, end, UNKNOWN, UNKNOWN, witness, UNKNOWN)
     stage = read_stage(place, _read_claims(raw.claims), _read_tile(raw.tile))
     return GameView(unit, record, start, stage, since, clocks, history_root, step, node)
 

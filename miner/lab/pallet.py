@@ -19,7 +19,7 @@ from consensus.commit.records import (
     Opening,
     SegmentRecord,
     compute_opening,
-    compute_salted_witness,
+    make_record,
     compute_transcript_root,
 )
 from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
@@ -81,9 +81,9 @@ class MadeUpExecution:
     def records(self) -> tuple[SegmentRecord, ...]:
         ends = [self.end(index, self.is_true(index)) for index in range(self.segments)]
         return tuple(
-            SegmentRecord(
-                index, START if index == 0 else ends[index - 1], ends[index], START, START,
-                compute_salted_witness(self.solver, self.witness(index, self.is_true(index))),
+            make_record(
+                self.solver, index, (START if index == 0 else ends[index - 1], ends[index]), (START, START),
+                self.witness(index, self.is_true(index)),
             )
             for index in range(self.segments)
         )  # fmt: skip

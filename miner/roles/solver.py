@@ -330,7 +330,7 @@ def to_abi_opening(opening: Opening) -> verification.Opening:
     record = opening.record
     hashes = (
         record.start_state_root, record.end_state_root, record.first_step_record, record.last_step_record,
-        record.salted_witness,
+        record.salted_witness, record.claims,
     )  # fmt: skip
     return verification.Opening(
         verification.SegmentRecord(record.index, *("0x" + value.hex() for value in hashes)),

@@ -78,6 +78,6 @@ def decode_transcript(data: bytes) -> list[SegmentRecord]:
         index = int.from_bytes(raw[:2], "little")
         if index != position:
             raise TensorFileError(f"record {position} of the transcript says that it is {index}")
-        hashes = [Hash32(raw[2 + 32 * k : 34 + 32 * k]) for k in range(5)]
+        hashes = [Hash32(raw[2 + 32 * k : 34 + 32 * k]) for k in range(6)]
         records.append(SegmentRecord(index, *hashes))
     return records

@@ -34,7 +34,7 @@ class UnitJob:
     """One claimed unit: the task's inputs, seed and solver from the chain, and the state root it must start from.
 
     The start state must be in the store before the job runs. `window_seconds`: how long a challenge waits for an
-    answer, so that no dropped checkpoint takes longer to be made again.
+    answer, so that no dropped checkpoint takes longer to be made again. `decoy`: place of the false claim in its records.
     """
 
     ref: UnitRef
@@ -44,6 +44,7 @@ class UnitJob:
     start_state_root: Hash32
     pace: Pace = Pace()
     window_seconds: float = math.inf
+    decoy: int | None = None
 
     @property
     def label(self) -> str:
@@ -174,7 +175,7 @@ class _SegmentSink:
         self._store.adopt(Address(Kind.STATE, segment.end_state_root), checkpoint, self._job.label)
         before = self._journal.progress
         progress = UnitProgress(
-            (*before.records, segment.compute_record(self._job.solver)), (*before.witnesses, segment.witness),
+            (*before.records, segment.compute_record(self._job.solver, self._job.decoy)), (*before.witnesses, segment.witness),
             before.losses + segment.losses, before.grad_norms + segment.grad_norms,
         )  # fmt: skip
         self._journal = replace(self._journal, progress=progress, segment_seconds=segment.seconds)

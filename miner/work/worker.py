@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from consensus.commit.hashing import AccountId, Hash32
-from consensus.commit.records import SegmentRecord, compute_salted_witness
+from consensus.commit.records import SegmentRecord, make_record
 from consensus.protocol.attestation import SegmentClaim
 
 from miner.disputes.chain import GameCall
@@ -88,12 +88,10 @@ class FinishedSegment:
     checkpoint: Path | None
     seconds: float
 
-    def compute_record(self, account: AccountId) -> SegmentRecord:
-        """The record that `account` commits to."""
-        return SegmentRecord(
-            self.index, self.start_state_root, self.end_state_root, self.first_step_record, self.last_step_record,
-            compute_salted_witness(account, self.witness),
-        )  # fmt: skip
+    def compute_record(self, account: AccountId, decoy: int | None = None) -> SegmentRecord:
+        """The record that `account` commits to, with a decoy in its claims if a place is given."""
+        states, steps = (self.start_state_root, self.end_state_root), (self.first_step_record, self.last_step_record)
+        return make_record(account, self.index, states, steps, self.witness, decoy)
 
 
 ProgressHandler = Callable[[Progress], None]

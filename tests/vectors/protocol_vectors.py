@@ -134,8 +134,8 @@ def records() -> Vector:
     start = compute_unit_start_record(h("unit seed"), h("state 0"))
     step = compute_step_record(h("unit seed"), 0, start, h("batch 0"), outcomes[0])
     segments = [
-        SegmentRecord(i, h(f"state {i}"), h(f"state {i + 1}"), h(f"first {i}"), h(f"last {i}"),
-                      compute_salted_witness(solver, h(f"segment witness {i}")))
+        make_record(solver, i, (h(f"state {i}"), h(f"state {i + 1}")), (h(f"first {i}"), h(f"last {i}")),
+                    h(f"segment witness {i}"), decoy=3 * i)
         for i in range(5)
     ]  # fmt: skip
     openings = [compute_opening(segments, i, h(f"segment witness {i}")) for i in range(5)]
@@ -153,7 +153,7 @@ def records() -> Vector:
                  "end_state_root": hexed(o.record.end_state_root),
                  "first_step_record": hexed(o.record.first_step_record),
                  "last_step_record": hexed(o.record.last_step_record),
-                 "salted_witness": hexed(o.record.salted_witness),
+                 "salted_witness": hexed(o.record.salted_witness), "claims": hexed(o.record.claims),
                  "witness": hexed(o.witness), "proof": [hexed(p) for p in o.proof]}
                 for o in openings
             ],

@@ -29,10 +29,7 @@ def h(label: str) -> Hash32:
 
 def transcript(segments: int = 5) -> list[SegmentRecord]:
     return [
-        SegmentRecord(
-            i, h(f"state {i}"), h(f"state {i + 1}"), h(f"first {i}"), h(f"last {i}"),
-            compute_salted_witness(SOLVER, h(f"witness {i}")),
-        )
+        make_record(SOLVER, i, (h(f"state {i}"), h(f"state {i + 1}")), (h(f"first {i}"), h(f"last {i}")), h(f"witness {i}"))
         for i in range(segments)
     ]  # fmt: skip
 

@@ -216,7 +216,5 @@ def make_record(execution: MemoryExecution, index: int) -> SegmentRecord:
     """A segment's record; the step records at its ends, which disputes do not read, are of no execution."""
     history = execution.history()
     witness = compute_witness([execution.outcome(step) for step in range(len(history))])
-    return SegmentRecord(
-        index, compute_root_of_entries(execution.state(0)), history[-1].state, blake2_256(b"first"),
-        blake2_256(b"last"), compute_salted_witness(SOLVER, witness),
-    )  # fmt: skip
+    states = (compute_root_of_entries(execution.state(0)), history[-1].state)
+    return commit_record(SOLVER, index, states, (blake2_256(b"first"), blake2_256(b"last")), witness)

@@ -5,7 +5,7 @@ import pytest
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.merkle import MerkleProof, ProofError, compute_leaf_hash, compute_root_from_proof, verify_proof
-from consensus.commit.records import SegmentRecord, compute_salted_witness, compute_transcript_root
+from consensus.commit.records import SegmentRecord, make_record, compute_transcript_root
 from consensus.commit.state import State, compute_state_root, encode_state_leaf
 from consensus.commit.tensor import compute_tensor_root_of_hashes
 from consensus.dispute.availability import (
@@ -25,13 +25,13 @@ STATE: State = {
     "kernel": np.ones((2, 3, 3, 3), np.float32),
 }
 NAMES = sorted(STATE)
-MAX_OPENING_BYTES = 11 * 2**10  # `MAX_OPENING_BYTES` of the pallet
+MAX_OPENING_BYTES = 12 * 2**10  # `MAX_OPENING_BYTES` of the pallet
 
 
 def make_records(state_root: Hash32) -> list[SegmentRecord]:
     """Records of a unit of which every segment ends in the same state."""
-    root, witness = blake2_256(b"step"), compute_salted_witness(AccountId(b"s" * 32), blake2_256(b"witness"))
-    return [SegmentRecord(index, state_root, state_root, root, root, witness) for index in range(SEGMENTS)]
+    account, steps, witness = AccountId(b"s" * 32), (blake2_256(b"step"),) * 2, blake2_256(b"witness")
+    return [make_record(account, index, (state_root, state_root), steps, witness) for index in range(SEGMENTS)]
 
 
 RECORDS = make_records(compute_state_root(STATE))

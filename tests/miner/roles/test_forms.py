@@ -64,8 +64,8 @@ def test_revealed_attestation_is_what_was_committed_to(
 def test_opening_carries_the_committed_record(runtime: tuple[RuntimeConfigurationObject, object]) -> None:
     witnesses = [make_hash(50 + k) for k in range(3)]
     records = [
-        SegmentRecord(k, make_hash(k), make_hash(k + 1), make_hash(20 + k), make_hash(30 + k), salted)
-        for k, salted in enumerate(compute_salted_witness(SOLVER, witness) for witness in witnesses)
+        make_record(SOLVER, k, (make_hash(k), make_hash(k + 1)), (make_hash(20 + k), make_hash(30 + k)), witness, decoy=k)
+        for k, witness in enumerate(witnesses)
     ]
     opening = compute_opening(records, 1, witnesses[1])
     call = verification.RevealSolverCall(1, 2, [to_abi_opening(opening)])

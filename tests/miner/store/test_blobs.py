@@ -43,7 +43,7 @@ def snapshot(store: BlobStore) -> list[tuple[bytes, bytes]]:
 
 
 def test_blob_state_and_transcript_round_trip(tmp_path: Path) -> None:
-    records = [SegmentRecord(i, *(Hash32(bytes([i + k]) * 32) for k in range(5))) for i in range(3)]
+    records = [SegmentRecord(i, *(Hash32(bytes([i + k]) * 32) for k in range(6))) for i in range(3)]
     with BlobStore(tmp_path / "blobs") as store:
         assert store.get_blob(store.put_blob(b"hello")) == b"hello"
         assert store.get_blob(store.put_blob(b"")) == b""

@@ -29,6 +29,8 @@ struct Preset {
     accuse_blocks: u32,
     level_bond: Balance,
     answer_blocks: u32,
+    /// To seal findings of decoys, to open them, to show a decoy.
+    jackpot_blocks: (u32, u32, u32),
 }
 
 /// `dev` and `test` allow one miner two thirds of the slots, so that two miners of different speed get slots in proportion;
@@ -49,6 +51,7 @@ const PRESETS: [Preset; 3] = [
         accuse_blocks: 20,
         level_bond: UNIT,
         answer_blocks: 10,
+        jackpot_blocks: (5, 3, 5),
     },
     Preset {
         name: "local",
@@ -65,6 +68,7 @@ const PRESETS: [Preset; 3] = [
         accuse_blocks: 60,
         level_bond: 5 * UNIT,
         answer_blocks: 30,
+        jackpot_blocks: (30, 10, 30),
     },
     Preset {
         name: "test",
@@ -81,6 +85,7 @@ const PRESETS: [Preset; 3] = [
         accuse_blocks: 10,
         level_bond: UNIT / 10,
         answer_blocks: 6,
+        jackpot_blocks: (3, 3, 6),
     },
 ];
 
@@ -96,6 +101,7 @@ fn preset_json(preset: &Preset) -> Value {
     let balances: Vec<(AccountId, Balance)> =
         development_accounts().into_iter().map(|account| (account, ENDOWMENT)).collect();
     let (bootstrap_initial, bootstrap_step, bootstrap_floor) = preset.bootstrap_ppm;
+    let (seal_blocks, find_blocks, show_blocks) = preset.jackpot_blocks;
     json!({
         "balances": { "balances": balances },
         "sudo": { "key": alice.to_account_id() },
@@ -112,6 +118,7 @@ fn preset_json(preset: &Preset) -> Value {
             "levelBond": preset.level_bond,
         },
         "availability": { "answerBlocks": preset.answer_blocks },
+        "jackpot": { "sealBlocks": seal_blocks, "findBlocks": find_blocks, "showBlocks": show_blocks },
         "blockRights": {
             "slotDuration": preset.slot_milliseconds,
             "slotsPerEpoch": preset.slots_per_epoch,
@@ -149,6 +156,7 @@ pub fn check(json: &[u8]) -> Result<(), String> {
     check_verification(&genesis.verification)?;
     check_disputes(&genesis.disputes)?;
     check_availability(&genesis.availability)?;
+    check_jackpot(&genesis)?;
     check_evidence(&genesis)?;
     check_economics(&genesis)
 }
@@ -195,6 +203,18 @@ fn check_availability(config: &pallet_availability::GenesisConfig<crate::Runtime
     ensure(
         config.compensation < config.deposit,
         "availability.compensation must be below the deposit: else asking oneself costs nothing",
+    )
+}
+
+fn check_jackpot(genesis: &RuntimeGenesisConfig) -> Result<(), String> {
+    let config = &genesis.jackpot;
+    ensure(
+        config.seal_blocks > 0 && config.find_blocks > 0 && config.show_blocks > 0,
+        "jackpot.sealBlocks, findBlocks and showBlocks must be positive",
+    )?;
+    ensure(
+        config.share <= genesis.tasks.burn_share,
+        "jackpot.share must not exceed tasks.burnShare: it is a part of what is burned",
     )
 }
 

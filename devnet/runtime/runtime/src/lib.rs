@@ -139,6 +139,8 @@ mod runtime {
     pub type Availability = pallet_availability;
     #[runtime::pallet_index(17)]
     pub type Evidence = pallet_evidence;
+    #[runtime::pallet_index(18)]
+    pub type Jackpot = pallet_jackpot;
 }
 
 parameter_types! {
@@ -256,6 +258,7 @@ impl pallet_tasks::Config for Runtime {
 impl pallet_verification::Config for Runtime {
     type Beacon = Beacon;
     type Disputes = Disputes;
+    type Lottery = Jackpot;
     type MaxDrawsPerBlock = ConstU32<32>;
     type MaxTimersPerBlock = ConstU32<32>;
     type WeightInfo = pallet_verification::weights::StatedWeight<Runtime>;
@@ -269,6 +272,11 @@ impl pallet_disputes::Config for Runtime {
     type WeightInfo = pallet_disputes::weights::StatedWeight<Runtime>;
 }
 
+impl pallet_jackpot::Config for Runtime {
+    type Currency = Balances;
+    type MaxEndsPerBlock = ConstU32<32>;
+    type WeightInfo = pallet_jackpot::weights::StatedWeight<Runtime>;
+}
 impl pallet_availability::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;

@@ -89,6 +89,7 @@ impl pallet_tasks::Config for Test {
 impl pallet_verification::Config for Test {
     type Beacon = MockBeacon;
     type Disputes = Disputes;
+    type Lottery = ();
     type MaxDrawsPerBlock = ConstU32<8>;
     type MaxTimersPerBlock = ConstU32<8>;
     type WeightInfo = ();
@@ -333,6 +334,7 @@ impl Execution {
             first_step_record: H256(hasher(&(task, unit).encode())),
             last_step_record: H256::repeat_byte(2),
             salted_witness: salt_witness(&solver(), &H256::repeat_byte(3)),
+            claims: H256::zero(),
         };
         Self { records: (0..SEGMENTS).map(record).collect() }
     }

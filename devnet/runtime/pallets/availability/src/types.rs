@@ -19,10 +19,10 @@ pub const MAX_OPEN_OF_UNIT: u8 = 2;
 pub const MAX_OPEN_OF_SOLVER: u32 = 1 << 2;
 /// Most asks about one attempt of a unit: 8 of strangers, and 24 of verifiers drawn for it.
 pub const MAX_ASKERS: u32 = 1 << 5;
-/// Bytes of the largest opening, SCALE-encoded: a record of 162 and its proof of 16 hashes with a byte of each option and
-/// length (676); a name of 256, 8 dimensions, inner root and siblings of 32 hashes (1,352); a tile of 8,192 and siblings
-/// of 32 hashes (9,219); kind and lengths counted generously (= 11,264).
-pub const MAX_OPENING_BYTES: u32 = 11 << 10;
+/// Bytes of the largest opening, SCALE-encoded: a record of 194 and its proof of 16 hashes with a byte of each option and
+/// length (708); a name of 256, 8 dimensions, inner root and siblings of 32 hashes (1,352); a tile of 8,192 and siblings
+/// of 32 hashes (9,219); kind and lengths counted generously (= 12,288).
+pub const MAX_OPENING_BYTES: u32 = 12 << 10;
 
 /// A part of what a solver has committed to, small enough for a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]

@@ -85,6 +85,7 @@ impl pallet_tasks::Config for Test {
 impl pallet_verification::Config for Test {
     type Beacon = MockBeacon;
     type Disputes = Disputes;
+    type Lottery = ();
     type MaxDrawsPerBlock = ConstU32<4>;
     type MaxTimersPerBlock = ConstU32<4>;
     type WeightInfo = ();
@@ -312,6 +313,7 @@ impl Execution {
                 first_step_record: hash((state, 1u8)),
                 last_step_record: hash((state, 2u8)),
                 salted_witness: salt_witness(who, &witness),
+                claims: H256::zero(),
             });
             execution.witnesses.push(witness);
             execution.histories.push(leaves);

@@ -41,6 +41,8 @@ pub enum SlashReason {
     WrongAttestation,
     /// An author sealed two blocks of one slot, or a voter signed two votes of one round.
     Equivocation,
+    /// A solver's claim that counted was false without being its decoy.
+    FalseClaim,
 }
 
 /// Parameters of the stakes pallet, set at genesis.

@@ -63,6 +63,8 @@ pub mod pallet {
         type Beacon: BeaconInfo<Self::AccountId>;
         /// Who takes over units on which verifiers and solver do not agree.
         type Disputes: Disputes<Self::AccountId>;
+        /// Who keeps whistleblowers awake.
+        type Lottery: Lottery;
         /// Most units drawn in one block; the rest follows in the next.
         #[pallet::constant]
         type MaxDrawsPerBlock: Get<u32>;
@@ -550,7 +552,11 @@ pub mod pallet {
             }
             let params = Params::<T>::get();
             let draw = UnitDraw { seed, task, unit, attempt };
-            if draws == 0 && !draw.is_challenged(params.challenge_ppm) {
+            let is_challenged = draws > 0 || draw.is_challenged(params.challenge_ppm);
+            if draws == 0 {
+                T::Lottery::on_draw(task, unit, attempt, seed, is_challenged);
+            }
+            if !is_challenged {
                 Self::deposit_event(Event::NotChallenged { task, unit });
                 Self::start_watch(task, unit, Verifiers::new(), Segments::new(), false);
                 return 0;
@@ -704,6 +710,7 @@ pub mod pallet {
                 Self::remove_watch(task, *index);
                 Holds::<T>::remove(task, *index);
                 T::Disputes::on_relisted(task, *index);
+                T::Lottery::on_relisted(task, *index);
             }
             touched.len() as u32
         }
@@ -854,6 +861,7 @@ pub mod pallet {
             if TasksPallet::<T>::finalise_unit(task, unit, &watch.matched).is_err() {
                 frame_support::defensive!("a watched unit is challengeable");
             }
+            T::Lottery::on_final(pallet_tasks::Tasks::<T>::get(task).map_or(0, |entry| entry.spec.price));
             let child = TasksPallet::<T>::child_of(task, unit);
             if let Some(child) = child.filter(|child| Watches::<T>::contains_key(task, child)) {
                 Self::schedule(Timer::Watch(task, child), now);

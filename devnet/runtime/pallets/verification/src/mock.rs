@@ -113,6 +113,7 @@ impl crate::Disputes<AccountId> for MockDisputes {
 impl pallet_verification::Config for Test {
     type Beacon = MockBeacon;
     type Disputes = MockDisputes;
+    type Lottery = ();
     type MaxDrawsPerBlock = ConstU32<2>;
     type MaxTimersPerBlock = ConstU32<2>;
     type WeightInfo = crate::weights::StatedWeight<Test>;
@@ -278,6 +279,7 @@ impl Execution {
                 first_step_record: hash((end, 1u8)),
                 last_step_record: hash((end, 2u8)),
                 salted_witness: crate::salt_witness(who, &witness),
+                claims: H256::zero(),
             });
             witnesses.push(witness);
             state = end;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
-use pallet_tasks::{BlockNumber, EpochIndex, TaskId, UnitIndex, MAX_VERIFIERS};
+use pallet_tasks::{Balance, BlockNumber, EpochIndex, TaskId, UnitIndex, MAX_VERIFIERS};
 use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_io::hashing::blake2_256;
@@ -39,6 +39,24 @@ pub trait Disputes<AccountId> {
 
     /// A unit was listed again: disputes about it are moot.
     fn on_relisted(task: TaskId, unit: UnitIndex);
+}
+
+/// Who keeps those awake that look at units which no verifier was drawn for.
+pub trait Lottery {
+    /// A unit had its first draw, with `seed`, and is challenged or not.
+    fn on_draw(task: TaskId, unit: UnitIndex, attempt: u16, seed: H256, is_challenged: bool);
+
+    /// A unit of this price became final.
+    fn on_final(price: Balance);
+
+    /// A unit was listed again: nothing is found in it any more.
+    fn on_relisted(task: TaskId, unit: UnitIndex);
+}
+
+impl Lottery for () {
+    fn on_draw(_: TaskId, _: UnitIndex, _: u16, _: H256, _: bool) {}
+    fn on_final(_: Balance) {}
+    fn on_relisted(_: TaskId, _: UnitIndex) {}
 }
 
 /// How a verifier's re-execution ended.
@@ -91,6 +109,8 @@ pub struct SegmentRecord {
     pub last_step_record: H256,
     /// The witness, hashed with the solver's account so that nobody can copy it.
     pub salted_witness: H256,
+    /// The witness once more, hashed otherwise: sixteen claims of two bytes, one of which may be a decoy (pallet Jackpot).
+    pub claims: H256,
 }
 
 /// Salted witness of an account.

@@ -63,7 +63,7 @@ impl<T: frame_system::Config> WeightInfo for StatedWeight<T> {
             .saturating_add(Self::relist(relisted))
     }
     fn draws(n: u32, relisted: u32) -> Weight {
-        let each = Weight::from_parts(150_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(8, 14));
+        let each = Weight::from_parts(150_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(12, 18));
         T::DbWeight::get()
             .reads(2)
             .saturating_add(each.saturating_mul(u64::from(n)))

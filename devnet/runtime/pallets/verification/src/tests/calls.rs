@@ -272,12 +272,13 @@ fn invalid_opening_with_a_bad_proof() {
         let longer = |list: &mut Vec<Opening>| list[1].proof.try_push(H256::zero()).expect("room");
         assert_noop!(open_spoiled(&execution, longer), Error::<Test>::BadProof);
         // every field of the record is bound by the root
-        let fields: [fn(&mut SegmentRecord) -> &mut H256; 5] = [
+        let fields: [fn(&mut SegmentRecord) -> &mut H256; 6] = [
             |record| &mut record.start_state_root,
             |record| &mut record.end_state_root,
             |record| &mut record.first_step_record,
             |record| &mut record.last_step_record,
             |record| &mut record.salted_witness,
+            |record| &mut record.claims,
         ];
         for field in fields {
             let spoil = |list: &mut Vec<Opening>| field(&mut list[1].record).0[31] ^= 1;

@@ -134,6 +134,7 @@ fn segment_records_open_as_in_the_vectors() {
         assert_eq!(record.first_step_record, h256(&opening["first_step_record"]));
         assert_eq!(record.last_step_record, h256(&opening["last_step_record"]));
         assert_eq!(record.salted_witness, h256(&opening["salted_witness"]));
+        assert_eq!(record.claims, h256(&opening["claims"]));
         assert_eq!(salt_witness(&id(&transcript["solver"]), &h256(&opening["witness"])), record.salted_witness);
         let proof: Vec<H256> = list(opening, "proof").iter().map(h256).collect();
         let root = merkle::compute_root(&encoded, record.index.into(), openings.len() as u32, &proof);
