@@ -25,6 +25,8 @@ _GAUGES = {
     "aipow_balance_units": "Free balance, UNIT",
     "aipow_best_block": "Number of the best block",
     "aipow_epoch": "Current epoch",
+    "aipow_forced_errors": "Own units whose decoy counted and was shown, since the start",
+    "aipow_decoys_found": "Decoys of others that were found and opened since the start",
     "aipow_equivocations_reported": "Equivocations that were reported and charged since the start",
     "aipow_errors": "Errors that were logged and tried again",
     "aipow_loss": "Training loss of the last reported step",

@@ -16,6 +16,7 @@ from pallets_abi import (
     disputes,
     evidence,
     grandpa,
+    jackpot,
     stakes,
     sudo,
     system,
@@ -128,6 +129,10 @@ EVENTS: dict[tuple[str, str], type[Event]] = {
     ("Availability", "Unanswered"): availability.UnansweredEvent,
     ("Availability", "Moot"): availability.MootEvent,
     ("Evidence", "Charged"): evidence.ChargedEvent,
+    ("Jackpot", "DrawOpened"): jackpot.DrawOpenedEvent,
+    ("Jackpot", "Found"): jackpot.FoundEvent,
+    ("Jackpot", "ForcedError"): jackpot.ForcedErrorEvent,
+    ("Jackpot", "FalseClaim"): jackpot.FalseClaimEvent,
 }
 """Event classes by (pallet, name)."""
 
@@ -205,5 +210,9 @@ CALLS: dict[tuple[str, str], type[Call]] = {
     ("Availability", "answer"): availability.AnswerCall,
     ("Evidence", "report_aura"): evidence.ReportAuraCall,
     ("Evidence", "report_grandpa"): evidence.ReportGrandpaCall,
+    ("Jackpot", "hide"): jackpot.HideCall,
+    ("Jackpot", "seal"): jackpot.SealCall,
+    ("Jackpot", "find"): jackpot.FindCall,
+    ("Jackpot", "show"): jackpot.ShowCall,
 }
 """Call classes by (pallet, name)."""

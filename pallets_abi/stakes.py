@@ -149,6 +149,8 @@ class SlashReason(StrEnum):
 
     EQUIVOCATION = "Equivocation"
 
+    FALSE_CLAIM = "FalseClaim"
+
 
 @dataclass(frozen=True)
 class SlashedEvent(Event):

@@ -82,6 +82,7 @@ class SegmentRecord:
     first_step_record: Hash
     last_step_record: Hash
     salted_witness: Hash
+    claims: Hash
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def make_record(
     account: AccountId, index: int, states: tuple[Hash32, Hash32], steps: tuple[Hash32, Hash32], witness: bytes,
     decoy: int | None = None,
 ) -> SegmentRecord:  # fmt: skip
-    """The record of an account's execution: the states before and after, its first and last step record, its witness."""
+    """The record of an account's execution: states before and after, first and last step record, witness."""
     salted, claims = compute_salted_witness(account, witness), compute_claims(account, witness, decoy)
     return SegmentRecord(index, *states, *steps, salted, claims)
 

@@ -11,7 +11,7 @@ from consensus.protocol.attestation import Attestation, compute_attestation_comm
 from pallets_abi import verification
 
 from miner.lab.ledger import Ledger
-from miner.roles.solver import to_abi_opening
+from miner.roles.forms import to_abi_opening
 from miner.roles.taskbook import UnitKey
 from miner.roles.verifier import to_abi_attestation
 

@@ -19,8 +19,8 @@ from consensus.commit.records import (
     Opening,
     SegmentRecord,
     compute_opening,
-    make_record,
     compute_transcript_root,
+    make_record,
 )
 from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
 from consensus.protocol.economics import Incentive
@@ -30,7 +30,7 @@ from pallets_abi import disputes, stakes, tasks, verification
 from miner.lab.duties import commit, open_segments, reveal, to_hex
 from miner.lab.ledger import Ledger, load_preset
 from miner.roles.disputes import find_first_difference
-from miner.roles.solver import to_abi_opening
+from miner.roles.forms import to_abi_opening
 
 BATCH = 96
 """Units played side by side: three blocks of draws."""
@@ -61,12 +61,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class MadeUpExecution:
-    """What a solver hands in: the first `cheated` of its segments are false. `unit` and `solver` make it unique."""
+    """What a solver hands in: the first `cheated` of its segments are false. `unit` and `solver` make it unique.
+    `decoy`: place of the false claim in its records."""
 
     solver: AccountId
     name: bytes
     segments: int
     cheated: int
+    decoy: int | None = None
 
     def witness(self, index: int, is_true: bool) -> Hash32:
         return blake2_256(b"lab/witness", self.name, index.to_bytes(2, "little"), bytes([is_true]))
@@ -83,7 +85,7 @@ class MadeUpExecution:
         return tuple(
             make_record(
                 self.solver, index, (START if index == 0 else ends[index - 1], ends[index]), (START, START),
-                self.witness(index, self.is_true(index)),
+                self.witness(index, self.is_true(index)), self.decoy,
             )
             for index in range(self.segments)
         )  # fmt: skip

@@ -52,6 +52,10 @@ class Counters:
     games_lost: int = 0
     beacon_reveals: int = 0
     equivocations_reported: int = 0
+    forced_errors: int = 0
+    """Units of ours whose decoy counted, and was shown."""
+    decoys_found: int = 0
+    """Of others."""
     errors: int = 0
     activity: str = "starting"
     loss: float | None = None

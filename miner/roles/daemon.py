@@ -25,7 +25,9 @@ from miner.metrics import Metrics
 from miner.roles.availability import Answerer, Asker
 from miner.roles.beacon_keeper import BeaconKeeper
 from miner.roles.context import PLANCKS, RETRY_SECONDS, ROLE_ERRORS, RoleContext, guard
+from miner.roles.decoys import Decoys
 from miner.roles.disputes import Accuser, Disputes
+from miner.roles.finder import Finder
 from miner.roles.link import ChainLink, Head
 from miner.roles.replay import Replayer
 from miner.roles.reporter import Reporter
@@ -178,9 +180,10 @@ class Daemon:
         handlers: list[Handler] = [("beacon", keeper.on_head), ("disputes", disputes.on_head)]
         if self._role is stakes.Role.SOLVER:
             answerer = Answerer(context, options.pace.cheat)
-            solver = Solver(context, book, options.pace, disputes, answerer)
+            decoys = Decoys(context, book)
+            solver = Solver(context, book, options.pace, disputes, answerer, decoys)
             await self._until_done("preparing", context, solver.prepare)
-            handlers += [("reveal", solver.on_head), ("asks", answerer.on_head)]
+            handlers += [("reveal", solver.on_head), ("asks", answerer.on_head), ("decoys", decoys.on_head)]
             try:
                 await _run_together(solver.work(), self._follow(context, handlers))
             finally:
@@ -196,7 +199,9 @@ class Daemon:
             reporter = Reporter(context.link, context.counters)
             handlers += [("accusations", accuser.on_head), ("evidence", reporter.on_head)]
             if options.watch:
-                handlers += [("watch", Watcher(context, book, disputes, replayer, options.watch).on_head)]
+                finder = Finder(context, book, replayer)
+                watcher = Watcher(context, book, disputes, replayer, finder, options.watch)
+                handlers += [("watch", watcher.on_head), ("findings", finder.on_head)]
             try:
                 await self._follow(context, handlers)
             finally:
@@ -240,7 +245,8 @@ class Daemon:
                 difficulty_macs=status.difficulty, balance_units=status.balance, best_block=status.block,
                 epoch=status.epoch, errors=counters.errors, loss=status.loss, macs_checked=counters.macs_checked,
                 games_opened=counters.games_opened, games_won=counters.games_won, games_lost=counters.games_lost,
-                equivocations_reported=counters.equivocations_reported,
+                equivocations_reported=counters.equivocations_reported, forced_errors=counters.forced_errors,
+                decoys_found=counters.decoys_found,
             )  # fmt: skip
 
     async def _read_status(self, context: RoleContext) -> Status:

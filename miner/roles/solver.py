@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain.client import ExtrinsicFailed
-from consensus.commit.records import Opening
 from consensus.protocol.units import UnitRef
 from pallets_abi import availability, stakes, tasks, verification
 
@@ -29,7 +28,9 @@ from miner.roles.context import (
     to_hash,
     wait_for_funds,
 )
+from miner.roles.decoys import Decoys
 from miner.roles.disputes import Disputes
+from miner.roles.forms import to_abi_opening
 from miner.roles.link import Head
 from miner.roles.taskbook import TaskBook, UnitKey, UnitView
 from miner.work.inputs import compute_state_limit, fetch_state
@@ -62,9 +63,10 @@ class Solver:
     """One miner's work; `prepare` once, then `work` for ever, and `on_head` with every head."""
 
     def __init__(
-        self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes, answerer: Answerer
+        self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes, answerer: Answerer, decoys: Decoys
     ) -> None:
         self._context, self._book, self._disputes, self._answerer = context, book, disputes, answerer
+        self._decoys = decoys
         self._pace = pace
         self._runner = UnitRunner(context.store, context.pool)
         self._keeper = CheckpointKeeper(context, book)
@@ -72,6 +74,7 @@ class Solver:
         self._chains: list[tuple[int, int]] = []
         self._revealing: dict[UnitKey, asyncio.Task[bool]] = {}
         self._submitting: dict[UnitKey, asyncio.Task[bool]] = {}
+        self._hiding: dict[UnitKey, asyncio.Task[bool]] = {}
         self._is_resumed = False
         self._is_slashed = False
         self._is_idle = True
@@ -98,8 +101,8 @@ class Solver:
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def stop(self) -> None:
-        """Ends reveals and submissions under way."""
-        running = [*self._revealing.values(), *self._submitting.values()]
+        """Ends transactions under way."""
+        running = [*self._revealing.values(), *self._submitting.values(), *self._hiding.values()]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -237,6 +240,7 @@ class Solver:
         if chain not in self._chains:
             self._chains.append(chain)
         self._context.counters.activity = f"running {_name(candidate.key)}"
+        self._start(self._hiding, candidate.key, self._decoys.hide(job.ref))
         result = await self._runner.run(job, _ProgressCounter(self._context))
         if not await self._is_claim_final(job):
             log.warning("%s: a fork moved our claim, so its seed is another; the work is dropped", _name(candidate.key))
@@ -282,7 +286,8 @@ class Solver:
         ref = UnitRef(unit.key[0], unit.key[1], unit.attempt)
         seed = to_hash(unit.assignment.seed)
         window = await self._get_window_seconds()
-        job = UnitJob(ref, inputs, seed, self._context.account, start.root, self._pace, window)
+        decoy = self._decoys.get_decoy(ref).place
+        job = UnitJob(ref, inputs, seed, self._context.account, start.root, self._pace, window, decoy)
         endpoints = [start.endpoint] if start.endpoint else []
         limit = compute_state_limit(inputs)
         await fetch_state(self._context.client, self._context.store, endpoints, start.root, limit, job.label)
@@ -323,20 +328,6 @@ class _ProgressCounter:
         self._counters.macs_done += max(0, progress.macs - self._last)
         self._counters.loss = progress.loss
         self._last = progress.macs
-
-
-def to_abi_opening(opening: Opening) -> verification.Opening:
-    """An opening in the form of the call."""
-    record = opening.record
-    hashes = (
-        record.start_state_root, record.end_state_root, record.first_step_record, record.last_step_record,
-        record.salted_witness, record.claims,
-    )  # fmt: skip
-    return verification.Opening(
-        verification.SegmentRecord(record.index, *("0x" + value.hex() for value in hashes)),
-        "0x" + opening.witness.hex(),
-        ["0x" + sibling.hex() for sibling in opening.proof],
-    )
 
 
 def _name(key: UnitKey) -> str:

@@ -1,7 +1,8 @@
 """Watching: re-executes units at random in their watch windows, and opens a game about what it finds wrong.
 
-Whom the beacon has not drawn may look as well. Which units and segments follows from a secret of this daemon, so that
-no solver knows what is looked at, and a daemon that was killed looks at the same again.
+Whom the beacon has not drawn may look as well, and is paid where it looks at a forced error (`finder`). Which units and
+segments follows from a secret of this daemon, so that no solver knows what is looked at, and a daemon that was killed
+looks at the same again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pallets_abi import verification
 from miner.inspect.errors import MachineUnsound
 from miner.roles.context import RoleContext, to_account, to_hash
 from miner.roles.disputes import Disputes
+from miner.roles.finder import Finder
 from miner.roles.link import Head
 from miner.roles.replay import Replayer
 from miner.roles.taskbook import TaskBook, UnitView
@@ -30,9 +32,10 @@ class Watcher:
     """Looks at a share (`rate`, 0 to 1) of the units of others; `on_head` with every head."""
 
     def __init__(
-        self, context: RoleContext, book: TaskBook, disputes: Disputes, replayer: Replayer, rate: float
+        self, context: RoleContext, book: TaskBook, disputes: Disputes, replayer: Replayer, finder: Finder, rate: float
     ) -> None:
         self._context, self._book, self._disputes, self._replayer = context, book, disputes, replayer
+        self._finder = finder
         self._rate = rate
         self._seen: set[tuple[int, int, int]] = set()
         self._secret = context.store.get_record(SECRET_RECORD) or secrets.token_bytes(32)
@@ -67,6 +70,8 @@ class Watcher:
         witness = compute_salted_witness(to_account(unit.assignment.solver), claim.witness)
         if (claim.end_state_root, witness) != (end, record.salted_witness):
             await self._disputes.open(unit, self._replayer, segment)
+        else:
+            await self._finder.judge(unit, record, claim.witness)
 
     def _draw(self, unit: UnitView, purpose: str) -> int:
         numbers = encode_u32(unit.key[0]) + encode_u32(unit.key[1]) + encode_u16(unit.attempt)

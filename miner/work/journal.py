@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consensus.commit.hashing import AccountId, Hash32
-from consensus.commit.records import SegmentRecord
+from consensus.commit.records import Opening, SegmentRecord, compute_opening
 
 from miner.store.address import decode_transcript, encode_transcript
 from miner.store.blobs import BlobStore
@@ -32,6 +32,10 @@ class UnitProgress:
     witnesses: tuple[Hash32, ...]
     losses: tuple[float, ...]
     grad_norms: tuple[float, ...]
+
+    def open(self, segment: int) -> Opening:
+        """A finished segment, opened. Raises `IndexError`."""
+        return compute_opening(self.records, segment, self.witnesses[segment])
 
     def cut(self, segments: int, steps: int) -> UnitProgress:
         """The progress of the first `segments` of it, each of `steps` steps."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from consensus.commit.hashing import AccountId, Hash32
-from consensus.commit.records import Opening, compute_opening, compute_transcript_root
+from consensus.commit.records import Opening, compute_transcript_root
 from consensus.protocol.units import UnitRef
 
 from miner.store.address import Address, Kind
@@ -34,7 +34,7 @@ class UnitJob:
     """One claimed unit: the task's inputs, seed and solver from the chain, and the state root it must start from.
 
     The start state must be in the store before the job runs. `window_seconds`: how long a challenge waits for an
-    answer, so that no dropped checkpoint takes longer to be made again. `decoy`: place of the false claim in its records.
+    answer, so that no dropped checkpoint takes longer to be made again. `decoy`: place of the records' false claim.
     """
 
     ref: UnitRef
@@ -63,8 +63,7 @@ class UnitResult:
 
     def compute_openings(self, segments: Sequence[int]) -> list[Opening]:
         """Openings of the drawn segments, in their order."""
-        records = self.progress.records
-        return [compute_opening(records, index, self.progress.witnesses[index]) for index in segments]
+        return [self.progress.open(index) for index in segments]
 
 
 def load_progress(store: BlobStore, job: UnitJob) -> UnitProgress:
@@ -174,8 +173,9 @@ class _SegmentSink:
     def _save(self, segment: FinishedSegment, checkpoint: Path) -> None:
         self._store.adopt(Address(Kind.STATE, segment.end_state_root), checkpoint, self._job.label)
         before = self._journal.progress
+        record = segment.compute_record(self._job.solver, self._job.decoy)
         progress = UnitProgress(
-            (*before.records, segment.compute_record(self._job.solver, self._job.decoy)), (*before.witnesses, segment.witness),
+            (*before.records, record), (*before.witnesses, segment.witness),
             before.losses + segment.losses, before.grad_norms + segment.grad_norms,
         )  # fmt: skip
         self._journal = replace(self._journal, progress=progress, segment_seconds=segment.seconds)

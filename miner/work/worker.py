@@ -368,9 +368,7 @@ def _parse_segment(frame: Frame, seconds: float) -> FinishedSegment:
     start, end, first, last, witness = (Hash32(bytes.fromhex(header[name])) for name in names)
     losses, grad_norms = tuple(header["losses"]), tuple(header["grad_norms"])
     file = None if header["checkpoint"] is None else Path(header["checkpoint"])
-    return FinishedSegment(
-        int(header["index"]), start, end, first, last, witness, losses, grad_norms, file, seconds
-    )
+    return FinishedSegment(int(header["index"]), start, end, first, last, witness, losses, grad_norms, file, seconds)
 
 
 def _parse_report(frame: Frame) -> ReplayReport:

@@ -15,7 +15,7 @@ from consensus.protocol.attestation import Attestation
 from miner.lab.duties import commit, open_segments, reveal, to_hex
 from miner.lab.ledger import Ledger, load_preset
 from miner.lab.pallet import START, MadeUpExecution, make_key
-from miner.roles.solver import to_abi_opening
+from miner.roles.forms import to_abi_opening
 from pallets_abi import disputes, stakes, system, tasks, verification
 from pallets_abi.base import Event
 

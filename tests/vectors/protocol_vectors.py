@@ -9,14 +9,15 @@ from typing import Any
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.merkle import compute_proof, compute_root
 from consensus.commit.records import (
-    SegmentRecord,
     StepOutcome,
+    compute_claims,
     compute_opening,
     compute_salted_witness,
     compute_step_record,
     compute_transcript_root,
     compute_unit_start_record,
     compute_witness,
+    make_record,
 )
 from consensus.protocol.attestation import (
     Attestation,
@@ -37,6 +38,14 @@ from consensus.protocol.economics import (
     compute_all_verifiers_share,
     compute_price_of_macs,
     is_honesty_profitable,
+)
+from consensus.protocol.jackpot import (
+    MAX_FINDERS,
+    Decoy,
+    Prizes,
+    compute_budget,
+    compute_decoy_commitment,
+    compute_finding_commitment,
 )
 from consensus.protocol.units import (
     DrawRules,
@@ -161,6 +170,35 @@ def records() -> Vector:
     }  # fmt: skip
 
 
+def jackpot() -> Vector:
+    solver, witness, ref = account(1), h("jackpot witness"), UnitRef(3, 70_000, 2)
+    decoys = [Decoy(place, h(f"decoy salt {place}")) for place in (0, 7, 15)]
+    budgets = (0, 1, 99, 10**12, 2**64 + 1)
+    return {
+        "solver": hexed(solver), "witness": hexed(witness), "claims": hexed(compute_claims(solver, witness)),
+        "task": ref.task, "unit": ref.unit, "attempt": ref.attempt,
+        "decoys": [
+            {"place": decoy.place, "salt": hexed(decoy.salt), "commitment": hexed(
+                compute_decoy_commitment(solver, ref, decoy)
+             ), "claims": hexed(compute_claims(solver, witness, decoy.place))}
+            for decoy in decoys
+        ],
+        "finding": {"finder": hexed(account(2)), "segment": 300, "salt": hexed(h("finding salt")), "commitment": hexed(
+            compute_finding_commitment(account(2), ref.task, ref.unit, 300, witness, h("finding salt"))
+        )},
+        "prizes": [
+            {"budget": str(budget), "each": [str(Prizes(budget).compute_each(k)) for k in range(MAX_FINDERS + 1)],
+             "bonus": [str(Prizes(budget).compute_bonus(k)) for k in range(MAX_FINDERS + 1)]}
+            for budget in budgets
+        ],
+        "budgets": [
+            {"price": str(price), "share": share, "challenge_ppm": ppm,
+             "budget": str(compute_budget(price, share, ppm))}
+            for price, share, ppm in ((10**13, 40_000, 500_000), (999, 333_333, 1), (10**12, 10_000, 10**6))
+        ],
+    }  # fmt: skip
+
+
 def merkle() -> list[Vector]:
     cases = []
     for n in (0, 1, 2, 3, 5, 8, 13):
@@ -241,6 +279,7 @@ def compute_vectors() -> Vector:
         "attestations": attestations(),
         "beacon": beacon(),
         "records": records(),
+        "jackpot": jackpot(),
         "merkle": merkle(),
         "block_rights": block_rights(),
         "economics": economics(),

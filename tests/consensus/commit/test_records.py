@@ -17,6 +17,7 @@ from consensus.commit.records import (
     compute_transcript_root,
     compute_unit_start_record,
     compute_witness,
+    make_record,
     verify_opening,
 )
 
@@ -29,7 +30,9 @@ def h(label: str) -> Hash32:
 
 def transcript(segments: int = 5) -> list[SegmentRecord]:
     return [
-        make_record(SOLVER, i, (h(f"state {i}"), h(f"state {i + 1}")), (h(f"first {i}"), h(f"last {i}")), h(f"witness {i}"))
+        make_record(
+            SOLVER, i, (h(f"state {i}"), h(f"state {i + 1}")), (h(f"first {i}"), h(f"last {i}")), h(f"witness {i}"),
+        )
         for i in range(segments)
     ]  # fmt: skip
 
@@ -54,7 +57,7 @@ def test_witness_depends_on_every_outcome() -> None:
 
 def test_record_has_fixed_width() -> None:
     record = transcript()[3]
-    assert len(record.encode()) == SEGMENT_RECORD_BYTES == 162
+    assert len(record.encode()) == SEGMENT_RECORD_BYTES == 194
     assert record.encode()[:2] == b"\x03\x00"
     with pytest.raises(FieldRangeError):
         dataclasses.replace(record, index=2**16).encode()

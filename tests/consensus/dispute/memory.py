@@ -16,9 +16,9 @@ from consensus.commit.merkle import compute_root
 from consensus.commit.records import (
     SegmentRecord,
     StepOutcome,
-    compute_salted_witness,
     compute_transcript_root,
     compute_witness,
+    make_record,
 )
 from consensus.commit.state import StateEntry, compute_state_commitment
 from consensus.commit.tensor import compute_form, compute_tensor_root_of_hashes, compute_tile_hashes
@@ -193,7 +193,7 @@ def make_transcript(task: Task, runs: Sequence[Run], seed: Hash32 = SEED) -> Tra
     for index, run in enumerate(runs):
         execution = run(index, start)
         executions.append(execution)
-        records.append(make_record(execution, index))
+        records.append(record_segment(execution, index))
         start = execution.states[-1]
     count = len(compute_state_commitment(task.start).entries)
     rule = DataRule(task.data.commitment.root, len(task.data.arrays), task.data.windows)
@@ -212,9 +212,9 @@ def commit_to(transcript: Transcript, records: list[SegmentRecord]) -> Transcrip
     return Transcript(unit, records, transcript.executions)
 
 
-def make_record(execution: MemoryExecution, index: int) -> SegmentRecord:
+def record_segment(execution: MemoryExecution, index: int) -> SegmentRecord:
     """A segment's record; the step records at its ends, which disputes do not read, are of no execution."""
     history = execution.history()
     witness = compute_witness([execution.outcome(step) for step in range(len(history))])
     states = (compute_root_of_entries(execution.state(0)), history[-1].state)
-    return commit_record(SOLVER, index, states, (blake2_256(b"first"), blake2_256(b"last")), witness)
+    return make_record(SOLVER, index, states, (blake2_256(b"first"), blake2_256(b"last")), witness)

@@ -5,7 +5,7 @@ import pytest
 
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.commit.merkle import MerkleProof, ProofError, compute_leaf_hash, compute_root_from_proof, verify_proof
-from consensus.commit.records import SegmentRecord, make_record, compute_transcript_root
+from consensus.commit.records import SegmentRecord, compute_transcript_root, make_record
 from consensus.commit.state import State, compute_state_root, encode_state_leaf
 from consensus.commit.tensor import compute_tensor_root_of_hashes
 from consensus.dispute.availability import (
@@ -76,7 +76,7 @@ def test_valid_records(segment: int) -> None:
     proof = MerkleProof(segment, SEGMENTS, opened.proof)
     verify_proof(compute_transcript_root(RECORDS), opened.record.encode(), proof)
     encoded = encode_answer(7, TranscriptOpening(opened))
-    assert encoded[:5] == b"\x07\x00\x00\x00\x00" and encoded[5:167] == RECORDS[segment].encode()
+    assert encoded[:5] == b"\x07\x00\x00\x00\x00" and encoded[5:199] == RECORDS[segment].encode()
 
 
 def test_invalid_chunks() -> None:

@@ -8,9 +8,9 @@ from scalecodec.type_registry import load_type_registry_preset
 
 from chain.client import BOUNDED_VECTORS
 from consensus.commit.hashing import AccountId, Hash32
-from consensus.commit.records import SegmentRecord, compute_opening, compute_salted_witness
+from consensus.commit.records import compute_opening, make_record
 from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
-from miner.roles.solver import to_abi_opening
+from miner.roles.forms import to_abi_opening
 from miner.roles.verifier import to_abi_attestation
 from pallets_abi import verification
 from pallets_abi.base import Call
@@ -64,7 +64,7 @@ def test_revealed_attestation_is_what_was_committed_to(
 def test_opening_carries_the_committed_record(runtime: tuple[RuntimeConfigurationObject, object]) -> None:
     witnesses = [make_hash(50 + k) for k in range(3)]
     records = [
-        make_record(SOLVER, k, (make_hash(k), make_hash(k + 1)), (make_hash(20 + k), make_hash(30 + k)), witness, decoy=k)
+        make_record(SOLVER, k, (make_hash(k), make_hash(k + 1)), (make_hash(20 + k), make_hash(30 + k)), witness, k)
         for k, witness in enumerate(witnesses)
     ]
     opening = compute_opening(records, 1, witnesses[1])

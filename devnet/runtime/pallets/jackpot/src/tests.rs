@@ -337,3 +337,52 @@ fn an_empty_pot_pays_nothing_and_a_poor_one_all_it_has() {
         assert!(Pot::<Test>::get() < CONTRIBUTION / 100);
     });
 }
+
+fn hex(value: &serde_json::Value) -> [u8; 32] {
+    let text = value.as_str().expect("hex").strip_prefix("0x").expect("0x");
+    let digits = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hex digits"));
+    digits.collect::<Vec<_>>().try_into().expect("32 bytes")
+}
+
+fn number(value: &serde_json::Value) -> Balance {
+    value.as_str().map_or_else(|| value.as_u64().expect("a number").into(), |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn commitments_and_prizes_are_those_of_the_vectors() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../tests/vectors/protocol.json");
+    let text = std::fs::read_to_string(path).expect("tests/vectors/protocol.json is part of the repository");
+    let vectors = &serde_json::from_str::<serde_json::Value>(&text).expect("valid JSON")["jackpot"];
+    let list = |key: &str| vectors[key].as_array().expect("a list").clone();
+    let (solver, witness) = (AccountId::new(hex(&vectors["solver"])), H256(hex(&vectors["witness"])));
+    let true_claims = crate::compute_claims(&solver, &witness);
+    assert_eq!(true_claims.0, hex(&vectors["claims"]));
+    let small = |key: &str| number(&vectors[key]) as u32;
+    let (task, unit, attempt) = (small("task"), small("unit"), small("attempt") as u16);
+    for decoy in list("decoys") {
+        let place = number(&decoy["place"]) as u8;
+        let commitment = crate::commit_decoy(&solver, task, unit, attempt, place, &hex(&decoy["salt"]));
+        assert_eq!(commitment.0, hex(&decoy["commitment"]));
+        let claims = H256(hex(&decoy["claims"]));
+        for other in 0..CLAIMS {
+            assert_eq!(crate::differs_at(&claims, &true_claims, other), other == place);
+        }
+    }
+    let finding = &vectors["finding"];
+    let (finder, segment) = (AccountId::new(hex(&finding["finder"])), number(&finding["segment"]) as u16);
+    let sealed = crate::commit_finding(&finder, task, unit, segment, &witness, &hex(&finding["salt"]));
+    assert_eq!(sealed.0, hex(&finding["commitment"]));
+    for case in list("prizes") {
+        let prizes = Prizes::new(number(&case["budget"]));
+        for finders in 0..=MAX_FINDERS {
+            assert_eq!(prizes.each(finders), number(&case["each"][finders as usize]));
+            assert_eq!(prizes.solver(finders), number(&case["bonus"][finders as usize]));
+        }
+    }
+    for case in list("budgets") {
+        let share = sp_runtime::Permill::from_parts(number(&case["share"]) as u32);
+        let params = crate::JackpotParams { share, ..Default::default() };
+        let budget = params.budget(number(&case["price"]), number(&case["challenge_ppm"]) as u32);
+        assert_eq!(budget, number(&case["budget"]));
+    }
+}
