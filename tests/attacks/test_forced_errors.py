@@ -25,7 +25,7 @@ from miner.lab.ledger import CallRefused
 from miner.lab.pallet import MadeUpExecution
 from miner.roles.forms import to_abi_finding
 from pallets_abi import jackpot, stakes
-from tests.attacks.court import OWNER, PRICE, SHARDS, SOLVER, VERIFIERS, Court
+from tests.attacks.court import OWNER, PRICE, SHARDS, SOLVER, UNIT, VERIFIERS, Court
 
 CHALLENGE_PPM = 100_000
 SALT = bytes(32)
@@ -40,6 +40,8 @@ class Lottery(Court):
     def __init__(self) -> None:
         super().__init__(challenge_ppm=CHALLENGE_PPM, rounds=ROUNDS)
         self._next = 0
+        for key in VERIFIERS:  # nobody verifies here, and penalties must not make them ineligible
+            self.ledger.submit(key, stakes.BondCall(stakes.Role.VERIFIER, 10_000 * UNIT))
 
     def hand_in_with_decoy(self, unit: int, place: int, committed: int | None = None) -> MadeUpExecution:
         """Claims, hides, submits. `committed`: the place that a liar commits to."""
@@ -61,7 +63,6 @@ class Lottery(Court):
                 draw = self.ledger.query(jackpot.DRAWS, 0, unit)
                 if draw is not None and draw.counting == work.decoy:
                     return unit, work, draw
-            self.ledger.pass_blocks(40)  # challenged ones are refused or final: nobody reveals here
         raise AssertionError("no forced error in all units of the task")
 
     def _hand_in(self, unit: int, committed_beside: int) -> MadeUpExecution:
@@ -117,7 +118,7 @@ def test_who_looks_is_paid_and_who_follows_or_guesses_is_not() -> None:
     lottery.ledger.pass_blocks(1)
     (event,) = lottery.find(jackpot.ForcedErrorEvent)
     assert (event.finders, event.prize, event.bonus) == (1, prizes.compute_each(1), prizes.compute_bonus(1))
-    assert lottery.bond(stakes.Role.SOLVER, SOLVER) == 200 * 10**12  # a forced error costs the solver nothing
+    assert lottery.bond(stakes.Role.SOLVER, SOLVER) == 200 * UNIT  # a forced error costs the solver nothing
 
 
 def test_a_solver_without_looked_at_decoy_shows_it_itself_and_not_a_made_up_one() -> None:

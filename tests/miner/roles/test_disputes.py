@@ -55,7 +55,7 @@ def test_what_a_watcher_looks_at_is_fixed_by_a_secret_that_survives_restarts(tmp
     def draw(folder: Path) -> list[int]:
         with BlobStore(folder) as store:
             missing: Any = None
-            watcher = Watcher(Context(store), missing, missing, missing, 0.25)  # type: ignore[arg-type]
+            watcher = Watcher(Context(store), missing, missing, missing, missing, 0.25)  # type: ignore[arg-type]
             return [watcher._draw(unit, "look") for unit in units]
 
     first, again, other = draw(tmp_path / "a"), draw(tmp_path / "a"), draw(tmp_path / "b")
