@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -269,7 +270,8 @@ async def load_genesis_authorities(folder: Path, read: Callable[[], Awaitable[by
 class GrandpaFiles:
     """The own votes of the last round and the authority state after the finalised block, each a small file.
 
-    Written by rename, so a killed process leaves the old or the new one; not synced to the disk at each vote.
+    Written by rename, so a killed process leaves the old or the new one. Votes are on the disk before they are sent: what
+    a power loss takes back would be signed again for another block, and that costs a voter its bond.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -280,7 +282,7 @@ class GrandpaFiles:
         """Stores our own votes of a round."""
         own = {"prevote": voted.prevote, "precommit": voted.precommit}
         votes = {name: signed.encode().hex() for name, signed in own.items() if signed is not None}
-        _write(self._votes, {"set_id": voted.set_id, "round": voted.round, **votes})
+        _write(self._votes, {"set_id": voted.set_id, "round": voted.round, **votes}, is_synced=True)
 
     def load_votes(self) -> Voted | None:
         """The stored votes; None if there are none or the file is damaged (then it is ignored)."""
@@ -346,7 +348,17 @@ def _signed(text: str | None) -> SignedVote | None:
     return SignedVote(vote, data[37:101], data[101:])
 
 
-def _write(path: Path, data: dict[str, object]) -> None:
+def _write(path: Path, data: dict[str, object], is_synced: bool = False) -> None:
     temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(data))
+    with temporary.open("w") as file:
+        file.write(json.dumps(data))
+        if is_synced:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
+    if is_synced:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -15,9 +15,12 @@
 extern crate alloc;
 
 pub mod draw;
+mod due;
+mod duties;
 pub mod merkle;
 pub mod types;
 pub mod weights;
+mod windows;
 
 #[cfg(test)]
 mod mock;
@@ -31,25 +34,22 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
-    use crate::draw::UnitDraw;
-    use alloc::vec::Vec;
     use codec::Encode;
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use pallet_beacon::{BeaconInfo, OnRotation};
-    use pallet_stakes::{Balance, BlockNumber, Obligations, Role, SlashReason, StakeProvider};
+    use pallet_stakes::{BlockNumber, Obligations, Role, SlashReason, StakeProvider};
     use pallet_tasks::{
         agenda::{Agenda, AgendaCursor, Queue, QueueBounds},
-        ChallengePolicy, EpochIndex, RelistReason, Submission, TaskId, Unit, UnitIndex, UnitState, MAX_CHAIN,
-        MAX_VERIFIERS,
+        ChallengePolicy, EpochIndex, Submission, TaskId, UnitIndex, UnitState, MAX_CHAIN, MAX_VERIFIERS,
     };
     use sp_core::H256;
     use sp_io::hashing::blake2_256;
-    use sp_runtime::{Permill, SaturatedConversion, Saturating};
+    use sp_runtime::{Permill, SaturatedConversion};
 
-    type TasksPallet<T> = pallet_tasks::Pallet<T>;
-    type StakesOf<T> = <T as pallet_tasks::Config>::Stakes;
-    type DutyOf<T> = Duty<<T as frame_system::Config>::AccountId>;
+    pub(crate) type TasksPallet<T> = pallet_tasks::Pallet<T>;
+    pub(crate) type StakesOf<T> = <T as pallet_tasks::Config>::Stakes;
+    pub(crate) type DutyOf<T> = Duty<<T as frame_system::Config>::AccountId>;
 
     /// MACs of the unit for which genesis parameters must make honesty the best reply at the floor price: 10^9.
     pub const REFERENCE_MACS: u64 = 1_000_000_000;
@@ -136,8 +136,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Holds<T: Config> = StorageDoubleMap<_, Twox64Concat, TaskId, Twox64Concat, UnitIndex, u32, ValueQuery>;
 
-    type Timers<T> = Agenda<Timer, TimerItems<T>, TimerCounts<T>, TimerCursor<T>>;
-    type DueDraws<T> = Queue<DueDraw, DueItems<T>, DueBounds<T>>;
+    pub(crate) type Timers<T> = Agenda<Timer, TimerItems<T>, TimerCounts<T>, TimerCursor<T>>;
+    pub(crate) type DueDraws<T> = Queue<DueDraw, DueItems<T>, DueBounds<T>>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -483,26 +483,29 @@ pub mod pallet {
 
     impl<T: Config> Pallet<T> {
         /// Solver and submission of a unit that is `Submitted`.
-        fn submission_of(task: TaskId, unit: UnitIndex) -> Option<(T::AccountId, Submission)> {
+        pub(crate) fn submission_of(task: TaskId, unit: UnitIndex) -> Option<(T::AccountId, Submission)> {
             match pallet_tasks::Units::<T>::get(task, unit).state {
                 UnitState::Submitted(assignment, submission) => Some((assignment.solver, submission)),
                 _ => None,
             }
         }
 
-        fn state_of<'a>(duty: &'a mut DutyOf<T>, who: &T::AccountId) -> Result<&'a mut VerifierState, Error<T>> {
+        pub(crate) fn state_of<'a>(
+            duty: &'a mut DutyOf<T>,
+            who: &T::AccountId,
+        ) -> Result<&'a mut VerifierState, Error<T>> {
             let found = duty.verifiers.iter_mut().find(|(account, _)| account == who);
             found.map(|(_, state)| state).ok_or(Error::<T>::NotVerifier)
         }
 
-        fn ensure_reveal(duty: &DutyOf<T>) -> DispatchResult {
+        pub(crate) fn ensure_reveal(duty: &DutyOf<T>) -> DispatchResult {
             let is_open = duty.phase == Phase::Reveal && TasksPallet::<T>::now() <= duty.deadline;
             ensure!(is_open, Error::<T>::NotRevealPhase);
             Ok(())
         }
 
         /// Checks one opening against what the solver committed to: proof, witness, and the unit's first and last state.
-        fn verify_opening(
+        pub(crate) fn verify_opening(
             task: TaskId,
             unit: UnitIndex,
             solver: &T::AccountId,
@@ -524,348 +527,9 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Draws due units, as many as a block has room for.
-        fn process_draws() -> Weight {
-            let Some((closed, seed)) = LastSeed::<T>::get() else { return T::DbWeight::get().reads(1) };
-            let mut candidates: Option<Vec<(T::AccountId, Balance)>> = None;
-            let (mut done, mut relisted) = (0u32, 0u32);
-            while done < T::MaxDrawsPerBlock::get() {
-                let Some(due) = DueDraws::<T>::take_if(|due| due.epoch <= closed) else { break };
-                done = done.saturating_add(1);
-                let list = candidates.get_or_insert_with(|| StakesOf::<T>::eligible(Role::Verifier));
-                relisted = relisted.saturating_add(Self::draw_unit(closed, seed, due, list));
-            }
-            let listed = candidates.map_or(0, |list| list.len() as u64);
-            <T as Config>::WeightInfo::draws(done, relisted).saturating_add(T::DbWeight::get().reads(listed))
-        }
-
-        /// Draws one unit; gives how many units were listed again because it was drawn often enough.
-        fn draw_unit(closed: EpochIndex, seed: H256, due: DueDraw, eligible: &[(T::AccountId, Balance)]) -> u32 {
-            let DueDraw { task, unit, attempt, draws, .. } = due;
-            let Unit { attempt: current, state } = pallet_tasks::Units::<T>::get(task, unit);
-            let UnitState::Submitted(assignment, _) = state else { return 0 };
-            if current != attempt {
-                return 0;
-            }
-            if StakesOf::<T>::at_stake(Role::Solver, &assignment.solver) == 0 {
-                return Self::relist(task, unit, RelistReason::NoBond);
-            }
-            let params = Params::<T>::get();
-            let draw = UnitDraw { seed, task, unit, attempt };
-            let is_challenged = draws > 0 || draw.is_challenged(params.challenge_ppm);
-            if draws == 0 {
-                T::Lottery::on_draw(task, unit, attempt, seed, is_challenged);
-            }
-            if !is_challenged {
-                Self::deposit_event(Event::NotChallenged { task, unit });
-                Self::start_watch(task, unit, Verifiers::new(), Segments::new(), false);
-                return 0;
-            }
-            let draws = draws.saturating_add(1);
-            let candidates = eligible.iter().filter(|(who, _)| *who != assignment.solver).cloned().collect();
-            let Some(drawn) = draw.verifiers(params.verifiers, candidates) else {
-                return Self::redraw(due, draws, closed.saturating_add(1));
-            };
-            let total = pallet_tasks::Tasks::<T>::get(task).map_or(0, |entry| entry.spec.segments_per_unit);
-            let segments = Segments::truncate_from(draw.segments(params.segments, total));
-            let verifiers = Verifiers::truncate_from(drawn);
-            verifiers.iter().for_each(Self::oblige);
-            let deadline = TasksPallet::<T>::now().saturating_add(params.commit_blocks);
-            let waiting = verifiers.iter().map(|who| (who.clone(), VerifierState::Waiting)).collect::<Vec<_>>();
-            let duty = Duty {
-                verifiers: BoundedVec::truncate_from(waiting),
-                segments: segments.clone(),
-                phase: Phase::Commit,
-                deadline,
-                solver_reveal: None,
-                attempt,
-                draws,
-            };
-            Duties::<T>::insert(task, unit, duty);
-            Self::schedule(Timer::Phase(task, unit, deadline), deadline);
-            Self::deposit_event(Event::VerifiersDrawn { task, unit, verifiers, segments });
-            0
-        }
-
-        /// Puts a challenged unit back into the queue of draws, or lists it again if it was drawn often enough.
-        /// Gives how many units were listed again.
-        fn redraw(due: DueDraw, draws: u8, not_before: EpochIndex) -> u32 {
-            let DueDraw { task, unit, attempt, .. } = due;
-            if draws >= MAX_DRAWS {
-                return Self::relist(task, unit, RelistReason::NotDecided);
-            }
-            let epoch = T::Beacon::draw_epoch().max(not_before);
-            DueDraws::<T>::push(DueDraw { epoch, task, unit, attempt, draws });
-            Self::deposit_event(Event::Redrawn { task, unit, epoch });
-            0
-        }
-
         /// Fires `timer` in the first block after `last`.
-        fn schedule(timer: Timer, last: BlockNumber) {
+        pub(crate) fn schedule(timer: Timer, last: BlockNumber) {
             Timers::<T>::schedule(TasksPallet::<T>::now(), last.saturating_add(1), timer);
-        }
-
-        fn start_reveal(task: TaskId, unit: UnitIndex, mut duty: DutyOf<T>) {
-            let deadline = TasksPallet::<T>::now().saturating_add(Params::<T>::get().reveal_blocks);
-            duty.phase = Phase::Reveal;
-            duty.deadline = deadline;
-            Duties::<T>::insert(task, unit, duty);
-            Self::schedule(Timer::Phase(task, unit, deadline), deadline);
-            Self::deposit_event(Event::RevealStarted { task, unit, deadline });
-        }
-
-        /// The last block of a phase has passed. A timer of a phase that ended early is stale and does nothing.
-        /// Gives how many units were listed again.
-        fn on_phase_end(task: TaskId, unit: UnitIndex, deadline: BlockNumber) -> u32 {
-            let Some(duty) = Duties::<T>::get(task, unit).filter(|duty| duty.deadline == deadline) else { return 0 };
-            if duty.phase == Phase::Reveal {
-                return Self::settle(task, unit, duty);
-            }
-            for (who, _) in duty.verifiers.iter().filter(|(_, state)| *state == VerifierState::Waiting) {
-                Self::slash_verifier(who);
-            }
-            if duty.verifiers.iter().any(|(_, state)| *state != VerifierState::Waiting) {
-                Self::start_reveal(task, unit, duty);
-                0
-            } else {
-                Self::remove_duty(task, unit);
-                let due = DueDraw { epoch: 0, task, unit, attempt: duty.attempt, draws: duty.draws };
-                Self::redraw(due, duty.draws, 0)
-            }
-        }
-
-        fn slash_verifier(who: &T::AccountId) {
-            let penalty = StakesOf::<T>::penalty();
-            StakesOf::<T>::slash(Role::Verifier, who, penalty, SlashReason::NoVerifierReveal);
-        }
-
-        /// Settles a duty if nobody is left who may still reveal, else stores it.
-        /// Gives how many units were listed again.
-        fn settle_if_complete(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) -> u32 {
-            let is_awaited = |state: &VerifierState| matches!(state, VerifierState::Committed(_));
-            let is_complete =
-                duty.solver_reveal.is_some() && !duty.verifiers.iter().any(|(_, state)| is_awaited(state));
-            if is_complete {
-                Self::settle(task, unit, duty)
-            } else {
-                Duties::<T>::insert(task, unit, duty);
-                0
-            }
-        }
-
-        /// Compares what was revealed and acts on it. Gives how many units were listed again.
-        fn settle(task: TaskId, unit: UnitIndex, duty: DutyOf<T>) -> u32 {
-            let (mut results, mut revealed) = (Vec::new(), Vec::new());
-            for (who, state) in &duty.verifiers {
-                match state {
-                    VerifierState::Revealed(outcome, _) => {
-                        results.push((*outcome, Attestations::<T>::get((task, unit), who)));
-                        revealed.push(who.clone());
-                    }
-                    VerifierState::Committed(_) => Self::slash_verifier(who),
-                    VerifierState::Waiting => {} // slashed at the end of the commit phase
-                }
-            }
-            let verdict = compute_verdict(duty.solver_reveal.as_ref(), duty.verifiers.len(), &results);
-            Self::remove_duty(task, unit);
-            let Some((solver, _)) = Self::submission_of(task, unit) else {
-                return 0;
-            };
-            match verdict {
-                Verdict::Match => {
-                    let drawn = duty.verifiers.into_iter().map(|(who, _)| who).collect::<Vec<_>>();
-                    let verifiers = Verifiers::truncate_from(drawn);
-                    Self::deposit_event(Event::Matched { task, unit, verifiers: verifiers.clone() });
-                    Self::start_watch(task, unit, verifiers, duty.segments, false);
-                    0
-                }
-                Verdict::Mismatch => {
-                    let attested = revealed.into_iter().zip(results).collect();
-                    Self::open_dispute(task, unit, solver, duty, attested);
-                    0
-                }
-                // The whole bond, else who is caught would rather be silent.
-                Verdict::NoSolverReveal => Self::refuse(task, unit, solver, Balance::MAX, SlashReason::NoSolverReveal),
-                Verdict::Unavailable => {
-                    Self::refuse(task, unit, solver, StakesOf::<T>::penalty(), SlashReason::Unavailable)
-                }
-                Verdict::NotDecided => {
-                    let due = DueDraw { epoch: 0, task, unit, attempt: duty.attempt, draws: duty.draws };
-                    Self::redraw(due, duty.draws, 0)
-                }
-            }
-        }
-
-        fn refuse(task: TaskId, unit: UnitIndex, solver: T::AccountId, amount: Balance, reason: SlashReason) -> u32 {
-            StakesOf::<T>::slash(Role::Solver, &solver, amount, reason);
-            Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
-            Self::relist(task, unit, RelistReason::Refused)
-        }
-
-        /// Lists a unit again and forgets what is known of it and of its cancelled descendants. Gives their number.
-        fn relist(task: TaskId, unit: UnitIndex, reason: RelistReason) -> u32 {
-            let touched = TasksPallet::<T>::relist(task, unit, reason);
-            for index in &touched {
-                Self::remove_duty(task, *index);
-                Self::remove_watch(task, *index);
-                Holds::<T>::remove(task, *index);
-                T::Disputes::on_relisted(task, *index);
-                T::Lottery::on_relisted(task, *index);
-            }
-            touched.len() as u32
-        }
-
-        fn remove_duty(task: TaskId, unit: UnitIndex) {
-            let Some(duty) = Duties::<T>::take(task, unit) else { return };
-            for (who, _) in &duty.verifiers {
-                Attestations::<T>::remove((task, unit), who);
-                Self::discharge(who);
-            }
-        }
-
-        fn remove_watch(task: TaskId, unit: UnitIndex) -> Option<Watch<T::AccountId>> {
-            let watch = Watches::<T>::take(task, unit)?;
-            watch.matched.iter().for_each(Self::discharge);
-            Some(watch)
-        }
-
-        /// Keeps a verifier's bond from leaving until it is discharged.
-        fn oblige(who: &T::AccountId) {
-            OpenDuties::<T>::mutate(who, |count| count.saturating_inc());
-        }
-
-        /// Takes one obligation off a verifier.
-        pub fn discharge(who: &T::AccountId) {
-            OpenDuties::<T>::mutate_exists(who, |count| {
-                *count = count.take().and_then(|count| count.checked_sub(1)).filter(|count| *count > 0);
-            });
-        }
-
-        fn start_watch(
-            task: TaskId,
-            unit: UnitIndex,
-            matched: Verifiers<T::AccountId>,
-            segments: Segments,
-            second: bool,
-        ) {
-            if TasksPallet::<T>::accept_unit(task, unit).is_err() {
-                frame_support::defensive!("only a submitted or disputed unit is accepted");
-                return;
-            }
-            matched.iter().for_each(Self::oblige);
-            let until = TasksPallet::<T>::now().saturating_add(Params::<T>::get().watch_blocks);
-            Watches::<T>::insert(task, unit, Watch { until, matched, segments, second });
-            Self::schedule(Timer::Watch(task, unit), until);
-        }
-
-        /// Hands a unit whose verifiers do not all agree with its solver over to the disputes; those who executed it
-        /// stay obliged.
-        fn open_dispute(
-            task: TaskId,
-            unit: UnitIndex,
-            solver: T::AccountId,
-            duty: DutyOf<T>,
-            attested: Vec<(T::AccountId, (Outcome, SegmentResults))>,
-        ) {
-            if TasksPallet::<T>::dispute_unit(task, unit).is_err() {
-                frame_support::defensive!("a unit under verification is submitted");
-                return;
-            }
-            let solved = duty.solver_reveal.unwrap_or_default();
-            let executed = attested.into_iter().filter(|(_, (outcome, _))| *outcome == Outcome::Executed);
-            let list: Vec<_> = executed.map(|(who, (_, found))| (who, compute_agreement(&found, &solved))).collect();
-            let attesters = AttesterList::truncate_from(list);
-            attesters.iter().for_each(|(who, _)| Self::oblige(who));
-            let differs =
-                |(who, mask): &(T::AccountId, u16)| Some((who.clone(), first_difference(*mask, &duty.segments)?));
-            let accusers = BoundedVec::truncate_from(attesters.iter().filter_map(differs).collect::<Vec<_>>());
-            let segment = accusers.iter().map(|(_, segment)| *segment).min().unwrap_or(0);
-            Self::deposit_event(Event::Mismatched { task, unit, solver, segment, accusers });
-            T::Disputes::on_mismatch(task, unit, duty.attempt, duty.segments, attesters);
-        }
-
-        /// Takes a unit out of its open watch window because somebody disputes it; nothing if the window is not open.
-        /// The verifiers who matched stay obliged.
-        pub fn interrupt_watch(task: TaskId, unit: UnitIndex) -> Option<Watch<T::AccountId>> {
-            let watch = Watches::<T>::get(task, unit).filter(|watch| TasksPallet::<T>::now() <= watch.until)?;
-            TasksPallet::<T>::dispute_unit(task, unit).ok()?;
-            Watches::<T>::remove(task, unit);
-            Some(watch)
-        }
-
-        /// A disputed unit was not found wrong. Its second watch window begins, or it waits for its parent only if that is
-        /// over. `matched`: the verifiers whose attestation is the solver's; they are obliged already.
-        pub fn acquit(
-            task: TaskId,
-            unit: UnitIndex,
-            matched: Verifiers<T::AccountId>,
-            segments: Segments,
-            again: bool,
-        ) {
-            matched.iter().for_each(Self::discharge);
-            Self::start_watch(task, unit, matched, segments, true);
-            if !again {
-                let until = TasksPallet::<T>::now().saturating_sub(1);
-                Watches::<T>::mutate(task, unit, |watch| watch.iter_mut().for_each(|watch| watch.until = until));
-                Self::schedule(Timer::Watch(task, unit), until);
-            }
-        }
-
-        /// A disputed unit was found wrong: its solver loses its whole bond, `share` of it to `finder`.
-        /// Gives how many units were listed again.
-        pub fn convict(task: TaskId, unit: UnitIndex, finder: &T::AccountId, share: Permill) -> u32 {
-            let UnitState::Disputed(assignment, _) = pallet_tasks::Units::<T>::get(task, unit).state else { return 0 };
-            let (solver, reason) = (assignment.solver, SlashReason::WrongResult);
-            StakesOf::<T>::slash_for(Role::Solver, &solver, Balance::MAX, reason, finder, share);
-            Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
-            Self::relist(task, unit, RelistReason::Refused)
-        }
-
-        /// Keeps a unit from becoming final, whatever windows end, until `release` as often or its relisting.
-        pub fn hold(task: TaskId, unit: UnitIndex) {
-            Holds::<T>::mutate(task, unit, |count| count.saturating_inc());
-        }
-
-        /// Takes one hold off a unit; after the last one it may become final as if there had been none.
-        pub fn release(task: TaskId, unit: UnitIndex) {
-            Holds::<T>::mutate_exists(task, unit, |count| {
-                *count = count.take().and_then(|count| count.checked_sub(1)).filter(|count| *count > 0);
-            });
-            if !Holds::<T>::contains_key(task, unit) && Watches::<T>::contains_key(task, unit) {
-                Self::schedule(Timer::Watch(task, unit), TasksPallet::<T>::now());
-            }
-        }
-
-        /// A solver did not open what it was asked for: its unit is refused and its whole bond taken, else who is wrong
-        /// would rather be silent; `share` of it goes to `finder`. Gives how many units were listed again.
-        pub fn refuse_silent(task: TaskId, unit: UnitIndex, finder: &T::AccountId, share: Permill) -> u32 {
-            let (UnitState::Submitted(assignment, _)
-            | UnitState::Challengeable(assignment, _)
-            | UnitState::Disputed(assignment, _)) = pallet_tasks::Units::<T>::get(task, unit).state
-            else {
-                return 0;
-            };
-            let (solver, reason) = (assignment.solver, SlashReason::Unavailable);
-            StakesOf::<T>::slash_for(Role::Solver, &solver, Balance::MAX, reason, finder, share);
-            Self::deposit_event(Event::UnitRefused { task, unit, solver, reason });
-            Self::relist(task, unit, RelistReason::Refused)
-        }
-
-        /// Makes a unit final whose window has ended and whose parent is final, and wakes its child.
-        fn on_watch_end(now: BlockNumber, task: TaskId, unit: UnitIndex) {
-            let is_over = Watches::<T>::get(task, unit).is_some_and(|watch| watch.until < now);
-            if !is_over || !TasksPallet::<T>::is_next_final(task, unit) || Holds::<T>::contains_key(task, unit) {
-                return; // its parent, or the end of the last hold, wakes it
-            }
-            let Some(watch) = Self::remove_watch(task, unit) else { return };
-            if TasksPallet::<T>::finalise_unit(task, unit, &watch.matched).is_err() {
-                frame_support::defensive!("a watched unit is challengeable");
-            }
-            T::Lottery::on_final(pallet_tasks::Tasks::<T>::get(task).map_or(0, |entry| entry.spec.price));
-            let child = TasksPallet::<T>::child_of(task, unit);
-            if let Some(child) = child.filter(|child| Watches::<T>::contains_key(task, child)) {
-                Self::schedule(Timer::Watch(task, child), now);
-            }
         }
     }
 
