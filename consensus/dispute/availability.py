@@ -1,4 +1,5 @@
-"""Chunks of what a solver has committed to: what may be asked for on chain, and the openings that answer.
+"""Chunks of what a solver has committed to, and of a task's data set: what may be asked for on chain, and the openings
+that answer.
 
 The wire contract is `docs/availability.md`; ``encode_answer`` gives the arguments of the call in SCALE. The chunk's
 checkpoint i is the state after i segments of the unit, 0 the state that it starts from.
@@ -7,13 +8,13 @@ checkpoint i is the state after i segments of the unit, 0 the state that it star
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consensus.arbiter.codec import encode_bytes, encode_hashes, encode_list
 from consensus.commit.hashing import Hash32, encode_hash, encode_u8, encode_u32
 from consensus.commit.merkle import ProofError, compute_proof, compute_root_of_hashes
 from consensus.commit.records import SegmentRecord
-from consensus.commit.state import State, compute_state_commitment, encode_name
+from consensus.commit.state import State, StateCommitment, compute_state_commitment, encode_name
 from consensus.commit.tensor import (
     DTYPES,
     TensorForm,
@@ -42,7 +43,15 @@ class CheckpointChunk:
     tile: int
 
 
-Chunk = TranscriptChunk | CheckpointChunk
+@dataclass(frozen=True)
+class DataChunk:
+    """One tile of one array of the task's data set, which its owner must open; `tile` counts modulo their number."""
+
+    array: int
+    tile: int
+
+
+Chunk = TranscriptChunk | CheckpointChunk | DataChunk
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,9 @@ class TranscriptOpening:
 
 
 @dataclass(frozen=True)
-class CheckpointOpening:
-    """A tile with its way to a root that the chain knows; `record` is None for the unit's first and last state."""
+class EntryOpening:
+    """A tile of a named tensor with its way to the root over all names; no bytes for a tensor of no elements."""
 
-    record: Opened | None
     name: str
     form: TensorForm
     inner_root: Hash32
@@ -69,16 +77,73 @@ class CheckpointOpening:
     tile_siblings: Siblings
 
     def encode(self) -> bytes:
-        """SCALE."""
-        record = b"\x00" if self.record is None else b"\x01" + self.record.encode()
+        """SCALE: the tensor, then its tile."""
         form = encode_u8(DTYPES[self.form.dtype][0]) + encode_list(self.form.shape, encode_u32)
         entry = (
             encode_bytes(encode_name(self.name)) + form + encode_hash(self.inner_root) + encode_hashes(self.siblings)
         )
-        return encode_u8(1) + record + entry + encode_bytes(self.tile) + encode_hashes(self.tile_siblings)
+        return entry + encode_bytes(self.tile) + encode_hashes(self.tile_siblings)
 
 
-ChunkOpening = TranscriptOpening | CheckpointOpening
+@dataclass(frozen=True)
+class CheckpointOpening:
+    """A tile with its way to a root that the chain knows; `record` is None for the unit's first and last state."""
+
+    record: Opened | None
+    entry: EntryOpening
+
+    def encode(self) -> bytes:
+        """SCALE."""
+        record = b"\x00" if self.record is None else b"\x01" + self.record.encode()
+        return encode_u8(1) + record + self.entry.encode()
+
+
+@dataclass(frozen=True)
+class DataOpening:
+    """A tile of an array under the root of the task's data set."""
+
+    entry: EntryOpening
+
+    def encode(self) -> bytes:
+        """SCALE."""
+        return encode_u8(2) + self.entry.encode()
+
+
+ChunkOpening = TranscriptOpening | CheckpointOpening | DataOpening
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A state, or the arrays of a data set, with the hashes of its entries: made once, opened often."""
+
+    state: State = field(repr=False)
+    commitment: StateCommitment = field(repr=False)
+    tile_hashes: TileHashes = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        state: State,
+        tensor_root: TensorRoot = compute_tensor_root_reference,
+        tile_hashes: TileHashes = compute_tile_hashes,
+    ) -> Tensors:
+        """Hashes everything."""
+        return cls(state, compute_state_commitment(state, tensor_root), tile_hashes)
+
+    def open(self, place: int, tile: int) -> EntryOpening:
+        """A tile, modulo their number, of the tensor at a place. Raises `ProofError` when there is none."""
+        entries = self.commitment.entries
+        if not 0 <= place < len(entries):
+            raise ProofError(f"there are {len(entries)} tensors, none of number {place}")
+        entry = entries[place]
+        siblings = compute_proof([leaf.encode() for leaf in entries], place).siblings
+        tensor = self.state[entry.name]
+        hashes = self.tile_hashes(tensor)
+        inner_root = compute_root_of_hashes(hashes)
+        if not hashes:
+            return EntryOpening(entry.name, entry.form, inner_root, siblings, b"", ())
+        opened = compute_tile_opening(tensor, tile % len(hashes), lambda _: hashes)
+        return EntryOpening(entry.name, entry.form, inner_root, siblings, opened.data, opened.siblings)
 
 
 def open_record(records: Sequence[SegmentRecord], segment: int) -> Opened:
@@ -88,28 +153,16 @@ def open_record(records: Sequence[SegmentRecord], segment: int) -> Opened:
     return Opened(records[segment], compute_proof([record.encode() for record in records], segment).siblings)
 
 
-def open_checkpoint(
-    chunk: CheckpointChunk,
-    records: Sequence[SegmentRecord],
-    state: State,
-    tensor_root: TensorRoot = compute_tensor_root_reference,
-    tile_hashes: TileHashes = compute_tile_hashes,
-) -> CheckpointOpening:
+def open_checkpoint(chunk: CheckpointChunk, records: Sequence[SegmentRecord], state: Tensors) -> CheckpointOpening:
     """The tile that answers; `state` is the checkpoint's. Raises `ProofError` when the state has no such tensor."""
-    commitment = compute_state_commitment(state, tensor_root)
-    if not 0 <= chunk.entry < len(commitment.entries):
-        raise ProofError(f"the state has {len(commitment.entries)} tensors, none of number {chunk.entry}")
-    entry = commitment.entries[chunk.entry]
-    siblings = compute_proof([leaf.encode() for leaf in commitment.entries], chunk.entry).siblings
     is_inside = 0 < chunk.checkpoint < len(records)
     record = open_record(records, chunk.checkpoint - 1) if is_inside else None
-    tensor = state[entry.name]
-    hashes = tile_hashes(tensor)
-    inner_root = compute_root_of_hashes(hashes)
-    if not hashes:
-        return CheckpointOpening(record, entry.name, entry.form, inner_root, siblings, b"", ())
-    tile = compute_tile_opening(tensor, chunk.tile % len(hashes), lambda _: hashes)
-    return CheckpointOpening(record, entry.name, entry.form, inner_root, siblings, tile.data, tile.siblings)
+    return CheckpointOpening(record, state.open(chunk.entry, chunk.tile))
+
+
+def open_data(chunk: DataChunk, dataset: Tensors) -> DataOpening:
+    """The tile that answers. Raises `ProofError` when the data set has no such array."""
+    return DataOpening(dataset.open(chunk.array, chunk.tile))
 
 
 def encode_answer(ask: int, opening: ChunkOpening) -> bytes:

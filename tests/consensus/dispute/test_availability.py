@@ -10,10 +10,13 @@ from consensus.commit.state import State, compute_state_root, encode_state_leaf
 from consensus.commit.tensor import compute_tensor_root_of_hashes
 from consensus.dispute.availability import (
     CheckpointChunk,
-    CheckpointOpening,
+    DataChunk,
+    EntryOpening,
+    Tensors,
     TranscriptOpening,
     encode_answer,
     open_checkpoint,
+    open_data,
     open_record,
 )
 
@@ -35,9 +38,10 @@ def make_records(state_root: Hash32) -> list[SegmentRecord]:
 
 
 RECORDS = make_records(compute_state_root(STATE))
+TENSORS = Tensors.of(STATE)
 
 
-def verify(opening: CheckpointOpening, entry: int, tile: int) -> None:
+def verify(opening: EntryOpening, entry: int, tile: int) -> None:
     """As the chain does it."""
     form = opening.form
     inner = opening.inner_root
@@ -55,15 +59,18 @@ def verify(opening: CheckpointOpening, entry: int, tile: int) -> None:
 @pytest.mark.parametrize("entry", range(len(STATE)))
 @pytest.mark.parametrize("tile", [0, 5, 2**32 - 1])
 def test_valid_tiles(entry: int, tile: int) -> None:
-    opening = open_checkpoint(CheckpointChunk(2, entry, tile), RECORDS, STATE)
-    assert opening.name == NAMES[entry]
-    verify(opening, entry, tile)
+    opening = open_checkpoint(CheckpointChunk(2, entry, tile), RECORDS, TENSORS)
+    assert opening.entry.name == NAMES[entry]
+    verify(opening.entry, entry, tile)
     assert len(opening.encode()) <= MAX_OPENING_BYTES
+    data = open_data(DataChunk(entry, tile), TENSORS)
+    assert data.entry == opening.entry
+    assert data.encode() == b"\x02" + data.entry.encode() and opening.encode().endswith(data.entry.encode())
 
 
 @pytest.mark.parametrize("checkpoint", range(SEGMENTS + 1))
 def test_only_inner_checkpoints_bring_a_record(checkpoint: int) -> None:
-    opening = open_checkpoint(CheckpointChunk(checkpoint, 0, 0), RECORDS, STATE)
+    opening = open_checkpoint(CheckpointChunk(checkpoint, 0, 0), RECORDS, TENSORS)
     if checkpoint in (0, SEGMENTS):
         assert opening.record is None
         return
@@ -82,7 +89,9 @@ def test_valid_records(segment: int) -> None:
 def test_invalid_chunks() -> None:
     for entry in (-1, len(STATE)):
         with pytest.raises(ProofError):
-            open_checkpoint(CheckpointChunk(1, entry, 0), RECORDS, STATE)
+            open_checkpoint(CheckpointChunk(1, entry, 0), RECORDS, TENSORS)
+        with pytest.raises(ProofError):
+            open_data(DataChunk(entry, 0), TENSORS)
     for segment in (-1, SEGMENTS):
         with pytest.raises(ProofError):
             open_record(RECORDS, segment)

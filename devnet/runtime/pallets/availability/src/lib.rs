@@ -6,11 +6,16 @@
 //!
 //! An ask keeps its unit from becoming final until it is answered, and no ask begins after the unit's last window, so
 //! that finality waits for at most one answer's time.
+//!
+//! Who works on a unit or must verify it, and cannot get the task's data set, asks its owner alike. An owner that stays
+//! silent has its task closed and loses a share of all that it gets back of the escrow.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+mod asking;
+mod ending;
 mod opening;
 pub mod types;
 pub mod weights;
@@ -27,39 +32,20 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
+    use crate::asking::Wanted;
     use alloc::boxed::Box;
     use codec::Encode;
-    use frame_support::{
-        pallet_prelude::*,
-        traits::{
-            fungible::MutateHold,
-            tokens::{Fortitude, Precision, Restriction},
-        },
-    };
+    use frame_support::{pallet_prelude::*, traits::fungible::MutateHold};
     use frame_system::pallet_prelude::*;
-    use pallet_stakes::{Balance, BlockNumber, Role, StakeProvider};
+    use pallet_stakes::{Balance, BlockNumber};
     use pallet_tasks::{
         agenda::{Agenda, AgendaCursor},
-        Submission, TaskId, TaskSpec, Unit, UnitIndex, UnitState, MAX_CHAIN,
+        TaskId, UnitIndex, MAX_CHAIN,
     };
-    use pallet_verification::{Duties, Watches};
-    use sp_runtime::{Permill, SaturatedConversion, Saturating};
+    use sp_runtime::{Permill, SaturatedConversion};
 
+    type TasksPallet<T> = pallet_tasks::Pallet<T>;
     type VerificationPallet<T> = pallet_verification::Pallet<T>;
-    type StakesOf<T> = <T as pallet_tasks::Config>::Stakes;
-    type AskOf<T> = Ask<<T as frame_system::Config>::AccountId>;
-
-    /// What an ask is about: the unit as it stands.
-    pub(crate) struct Asked<AccountId> {
-        /// The unit's attempt.
-        pub attempt: u16,
-        /// Who must answer.
-        pub solver: AccountId,
-        /// What it committed to.
-        pub submission: Submission,
-        /// The task.
-        pub spec: TaskSpec,
-    }
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
@@ -96,14 +82,18 @@ pub mod pallet {
     #[pallet::storage]
     pub type Asks<T: Config> = StorageMap<_, Twox64Concat, AskId, Ask<T::AccountId>>;
 
+    /// How asks ended.
+    #[pallet::storage]
+    pub type Ended<T: Config> = StorageMap<_, Twox64Concat, AskId, EndedAsk<T::AccountId>>;
+
     /// What was asked about a unit, for its last attempt that was asked about.
     #[pallet::storage]
     pub type AsksOfUnit<T: Config> =
         StorageDoubleMap<_, Twox64Concat, TaskId, Twox64Concat, UnitIndex, UnitAsks<T::AccountId>>;
 
-    /// Open asks of strangers of a solver, over all its units.
+    /// Open asks of strangers that a solver must answer, and of solvers that an owner must, over all units and tasks.
     #[pallet::storage]
-    pub type OpenOfSolver<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+    pub type OpenOfAnswerer<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
     /// Asks to look at when their deadline has passed, by block and position.
     #[pallet::storage]
@@ -122,7 +112,7 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A chunk was asked for; its solver must answer until the deadline.
+        /// A chunk was asked for; the unit's solver, or for the data set the task's owner, must answer until the deadline.
         Asked {
             /// The ask.
             ask: AskId,
@@ -131,7 +121,7 @@ pub mod pallet {
             /// The unit.
             unit: UnitIndex,
             /// Who must answer.
-            solver: T::AccountId,
+            answerer: T::AccountId,
             /// Who asked.
             asker: T::AccountId,
             /// What is asked for.
@@ -141,16 +131,17 @@ pub mod pallet {
             /// Last block in which the answer is in time.
             deadline: BlockNumber,
         },
-        /// The solver opened the chunk.
+        /// The chunk was opened.
         Answered {
             /// The ask.
             ask: AskId,
             /// Who answered.
-            solver: T::AccountId,
+            answerer: T::AccountId,
             /// What it got of the deposit, plancks.
             paid: Balance,
         },
-        /// The solver stayed silent: it loses its bond and the unit.
+        /// A solver stayed silent: it loses its bond and the unit. Or an owner did: its task is closed, and it loses a share
+        /// of what it gets back of it.
         Unanswered {
             /// The ask.
             ask: AskId,
@@ -159,11 +150,11 @@ pub mod pallet {
             /// The unit.
             unit: UnitIndex,
             /// Who stayed silent.
-            solver: T::AccountId,
+            answerer: T::AccountId,
             /// Who asked.
             asker: T::AccountId,
         },
-        /// The unit was listed again for another reason: nobody loses.
+        /// The unit was listed again for another reason, or the owner has lost for another ask already: nobody loses.
         Moot {
             /// The ask.
             ask: AskId,
@@ -174,22 +165,24 @@ pub mod pallet {
     pub enum Error<T> {
         /// The sender has the minimum bond in no role: bond first.
         NotEligible,
-        /// A solver cannot ask itself.
+        /// Nobody asks itself.
         OwnUnit,
-        /// The unit is not submitted, or its last window is over.
+        /// The unit is not submitted, or its last window is over; or the task's owner has lost for its silence already.
         NotAskable,
-        /// The task has no such segment, or its states no such checkpoint or tensor.
+        /// The task has no such segment, its states no such checkpoint or tensor, or its data set no such array.
         NoSuchChunk,
-        /// The sender has asked about this attempt of the unit already: each may do so once.
+        /// The sender has asked about this attempt of the unit already: each may ask its solver once, and the owner once.
         AlreadyAsked,
         /// As many asks as allowed are open about this unit, or were made: wait for an answer.
         TooManyAsks,
-        /// As many asks as allowed wait for this solver's answers: wait for one.
-        SolverBusy,
+        /// As many asks as allowed wait for the answers of who must answer: wait for one.
+        AnswererBusy,
+        /// Only who needs the data set may ask for it: claim the unit, or be drawn as its verifier.
+        NoNeed,
         /// There is no such open ask: it never was, is answered, or its unit was listed again.
         NoAsk,
-        /// Only the unit's solver answers.
-        NotSolver,
+        /// Only who is asked answers: the unit's solver, or the task's owner.
+        NotAnswerer,
         /// The deadline has passed; the ask ends by itself.
         OutOfTime,
         /// The opening is of another kind, segment or checkpoint than the ask, or has a record where none belongs.
@@ -208,10 +201,12 @@ pub mod pallet {
         pub answer_blocks: BlockNumber,
         /// What is held for the first ask about a unit, plancks.
         pub deposit: Balance,
-        /// What the solver gets of it for its answer, plancks.
+        /// What is paid of it for an answer, plancks.
         pub compensation: Balance,
-        /// Share of a silent solver's bond that goes to the asker, parts per million.
+        /// Share of what the silent lose that goes to the asker, parts per million.
         pub reward_share: Permill,
+        /// Share of all that it gets back of its task that a silent owner loses, parts per million.
+        pub owner_share: Permill,
         #[serde(skip)]
         #[doc(hidden)]
         pub _marker: PhantomData<T>,
@@ -219,8 +214,9 @@ pub mod pallet {
 
     impl<T: Config> Default for GenesisConfig<T> {
         fn default() -> Self {
-            let AvailabilityParams { answer_blocks, deposit, compensation, reward_share } = Default::default();
-            Self { answer_blocks, deposit, compensation, reward_share, _marker: PhantomData }
+            let AvailabilityParams { answer_blocks, deposit, compensation, reward_share, owner_share } =
+                Default::default();
+            Self { answer_blocks, deposit, compensation, reward_share, owner_share, _marker: PhantomData }
         }
     }
 
@@ -237,6 +233,7 @@ pub mod pallet {
                 deposit: self.deposit,
                 compensation: self.compensation,
                 reward_share: self.reward_share,
+                owner_share: self.owner_share,
             });
         }
     }
@@ -258,34 +255,34 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Asks a unit's solver for a chunk of what it committed to, and holds the sender's deposit. The sender must be
-        /// eligible in a role.
+        /// Asks a unit's solver for a chunk of what it committed to, or the task's owner for one of the data set, and holds
+        /// the sender's deposit. The sender must be eligible in a role; who asks an owner must work on the unit or be drawn
+        /// as its verifier.
         #[pallet::call_index(0)]
         #[pallet::weight(<T as Config>::WeightInfo::ask())]
         pub fn ask(origin: OriginFor<T>, task: TaskId, unit: UnitIndex, chunk: Chunk) -> DispatchResult {
             let asker = ensure_signed(origin)?;
-            let is_eligible = |role| StakesOf::<T>::is_eligible(role, &asker);
-            ensure!(is_eligible(Role::Verifier) || is_eligible(Role::Solver), Error::<T>::NotEligible);
-            let Asked { attempt, solver, spec, .. } = Self::find_asked(task, unit).ok_or(Error::<T>::NotAskable)?;
-            ensure!(Self::is_window_open(task, unit), Error::<T>::NotAskable);
-            ensure!(solver != asker, Error::<T>::OwnUnit);
-            ensure!(chunk.is_in(&spec), Error::<T>::NoSuchChunk);
-            let is_drawn = Self::is_needed(task, unit, attempt, &asker, chunk);
-            let deposit = Self::note_ask(task, unit, attempt, &solver, &asker, is_drawn)?;
+            let wanted = Self::find_wanted(task, unit, &asker, chunk)?;
+            let deposit = Self::note_ask(task, unit, &asker, chunk, &wanted)?;
+            let Wanted { attempt, answerer, is_drawn } = wanted;
             <T as Config>::Currency::hold(&HoldReason::Ask.into(), &asker, deposit)?;
             let id = NextAsk::<T>::get();
             NextAsk::<T>::put(id.checked_add(1).ok_or(Error::<T>::TooManyAsks)?);
             let now = Self::now();
             let deadline = now.saturating_add(Params::<T>::get().answer_blocks);
-            VerificationPallet::<T>::hold(task, unit);
+            if chunk.is_data() {
+                TasksPallet::<T>::begin_question(task);
+            } else {
+                VerificationPallet::<T>::hold(task, unit);
+            }
             Deadlines::<T>::schedule(now, deadline.saturating_add(1), id);
-            let (to, from) = (solver.clone(), asker.clone());
-            Asks::<T>::insert(id, Ask { task, unit, attempt, solver, asker, chunk, deposit, deadline, is_drawn });
+            let (to, from) = (answerer.clone(), asker.clone());
+            Asks::<T>::insert(id, Ask { task, unit, attempt, answerer, asker, chunk, deposit, deadline, is_drawn });
             Self::deposit_event(Event::Asked {
                 ask: id,
                 task,
                 unit,
-                solver: to,
+                answerer: to,
                 asker: from,
                 chunk,
                 deposit,
@@ -294,139 +291,25 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Opens the chunk that was asked for. The sender, the unit's solver, gets a part of the deposit.
+        /// Opens the chunk that was asked for. The sender, the unit's solver or the task's owner, gets a part of the deposit.
         #[pallet::call_index(1)]
         #[pallet::weight(<T as Config>::WeightInfo::answer(opening.encoded_size() as u32))]
         pub fn answer(origin: OriginFor<T>, ask: AskId, opening: Box<Opening>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let entry = Asks::<T>::get(ask).ok_or(Error::<T>::NoAsk)?;
-            let asked = Self::find_asked(entry.task, entry.unit).ok_or(Error::<T>::NoAsk)?;
-            ensure!(asked.attempt == entry.attempt, Error::<T>::NoAsk);
-            ensure!(entry.solver == who, Error::<T>::NotSolver);
+            ensure!(entry.answerer == who, Error::<T>::NotAnswerer);
             ensure!(Self::now() <= entry.deadline, Error::<T>::OutOfTime);
-            Self::verify(&asked, &entry, &opening)?;
+            Self::verify(&entry, &opening)?;
             Asks::<T>::remove(ask);
-            Self::note_end(&entry);
-            VerificationPallet::<T>::release(entry.task, entry.unit);
-            let paid = Self::settle(&entry);
-            Self::deposit_event(Event::Answered { ask, solver: who, paid });
+            Self::on_answer(ask, entry);
             Ok(())
         }
     }
 
     impl<T: Config> Pallet<T> {
+        /// Height of the current block.
         pub(crate) fn now() -> BlockNumber {
-            pallet_tasks::Pallet::<T>::now()
-        }
-
-        /// The unit as it stands, if it is submitted and not final.
-        fn find_asked(task: TaskId, unit: UnitIndex) -> Option<Asked<T::AccountId>> {
-            let Unit { attempt, state } = pallet_tasks::Units::<T>::get(task, unit);
-            let (UnitState::Submitted(assignment, submission)
-            | UnitState::Challengeable(assignment, submission)
-            | UnitState::Disputed(assignment, submission)) = state
-            else {
-                return None;
-            };
-            let spec = pallet_tasks::Tasks::<T>::get(task)?.spec;
-            Some(Asked { attempt, solver: assignment.solver, submission, spec })
-        }
-
-        /// Whether somebody may still look at the unit: it is not verified yet, or in its watch window, or disputed.
-        fn is_window_open(task: TaskId, unit: UnitIndex) -> bool {
-            Watches::<T>::get(task, unit).is_none_or(|watch| Self::now() <= watch.until)
-        }
-
-        /// Whether the asker is a verifier drawn for the unit and its duty needs the chunk.
-        fn is_needed(task: TaskId, unit: UnitIndex, attempt: u16, asker: &T::AccountId, chunk: Chunk) -> bool {
-            let Some(duty) = Duties::<T>::get(task, unit).filter(|duty| duty.attempt == attempt) else { return false };
-            let is_needed = match chunk {
-                Chunk::Transcript { .. } => true,
-                Chunk::Checkpoint { checkpoint, .. } => duty.segments.contains(&checkpoint),
-            };
-            is_needed && duty.verifiers.iter().any(|(who, _)| who == asker)
-        }
-
-        /// Counts an ask against the limits. Gives its deposit.
-        fn note_ask(
-            task: TaskId,
-            unit: UnitIndex,
-            attempt: u16,
-            solver: &T::AccountId,
-            asker: &T::AccountId,
-            is_drawn: bool,
-        ) -> Result<Balance, Error<T>> {
-            let known = AsksOfUnit::<T>::get(task, unit).filter(|asks| asks.attempt == attempt);
-            let mut asks = known.unwrap_or_else(|| UnitAsks::new(attempt));
-            ensure!(!asks.askers.contains(asker), Error::<T>::AlreadyAsked);
-            let mut deposit = Params::<T>::get().deposit;
-            if !is_drawn {
-                let is_full = asks.strangers >= MAX_STRANGERS || asks.open >= MAX_OPEN_OF_UNIT;
-                ensure!(!is_full, Error::<T>::TooManyAsks);
-                let open = OpenOfSolver::<T>::get(solver);
-                ensure!(open < MAX_OPEN_OF_SOLVER, Error::<T>::SolverBusy);
-                deposit = Params::<T>::get().deposit_after(asks.strangers);
-                asks.strangers.saturating_inc();
-                asks.open.saturating_inc();
-                OpenOfSolver::<T>::insert(solver, open.saturating_add(1));
-            }
-            asks.askers.try_push(asker.clone()).map_err(|_| Error::<T>::TooManyAsks)?;
-            AsksOfUnit::<T>::insert(task, unit, asks);
-            Ok(deposit)
-        }
-
-        /// Takes an ask that has ended off the limits.
-        fn note_end(ask: &AskOf<T>) {
-            if ask.is_drawn {
-                return;
-            }
-            AsksOfUnit::<T>::mutate(ask.task, ask.unit, |asks| {
-                let same = asks.as_mut().filter(|asks| asks.attempt == ask.attempt);
-                same.into_iter().for_each(|asks| asks.open.saturating_dec());
-            });
-            OpenOfSolver::<T>::mutate_exists(&ask.solver, |open| {
-                *open = open.take().and_then(|open| open.checked_sub(1)).filter(|open| *open > 0);
-            });
-        }
-
-        /// The deposit of an answered ask: the compensation goes to the solver, the rest is burned, also what the solver's
-        /// account cannot receive. Gives what the solver got.
-        fn settle(ask: &AskOf<T>) -> Balance {
-            let reason = HoldReason::Ask.into();
-            let paid = <T as Config>::Currency::transfer_on_hold(
-                &reason,
-                &ask.asker,
-                &ask.solver,
-                Params::<T>::get().compensation.min(ask.deposit),
-                Precision::Exact,
-                Restriction::Free,
-                Fortitude::Force,
-            );
-            let paid = paid.unwrap_or(0);
-            let rest = ask.deposit.saturating_sub(paid);
-            let burned =
-                <T as Config>::Currency::burn_held(&reason, &ask.asker, rest, Precision::Exact, Fortitude::Force);
-            if burned.is_err() {
-                frame_support::defensive!("the deposit of an ask is held on its asker");
-            }
-            paid
-        }
-
-        /// The deadline of an ask has passed. Gives how many units were listed again.
-        fn on_deadline(id: AskId) -> u32 {
-            let Some(ask) = Asks::<T>::take(id) else { return 0 }; // answered
-            Self::note_end(&ask);
-            let reason = HoldReason::Ask.into();
-            if <T as Config>::Currency::release(&reason, &ask.asker, ask.deposit, Precision::Exact).is_err() {
-                frame_support::defensive!("the deposit of an ask is held on its asker");
-            }
-            let Ask { task, unit, attempt, solver, asker, .. } = ask;
-            if Self::find_asked(task, unit).is_none_or(|asked| asked.attempt != attempt) {
-                Self::deposit_event(Event::Moot { ask: id });
-                return 0;
-            }
-            Self::deposit_event(Event::Unanswered { ask: id, task, unit, solver, asker: asker.clone() });
-            VerificationPallet::<T>::refuse_silent(task, unit, &asker, Params::<T>::get().reward_share)
+            TasksPallet::<T>::now()
         }
     }
 }

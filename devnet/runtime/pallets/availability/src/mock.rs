@@ -171,12 +171,17 @@ pub fn spec() -> TaskSpec {
         endpoint: b"http://127.0.0.1:8000".to_vec().try_into().expect("short enough"),
         node_count: 40,
         state_count: 3,
-        data: DataRule { root: H256::repeat_byte(4), arrays: 1, windows: false },
+        data: DataRule { root: dataset().root(), arrays: 3, windows: false },
     }
 }
 
+/// The task's data set: arrays of the forms of a state's tensors.
+pub fn dataset() -> State {
+    State::new(99)
+}
+
 pub fn genesis() -> RuntimeGenesisConfig {
-    let AvailabilityParams { deposit, compensation, reward_share, .. } = Default::default();
+    let AvailabilityParams { deposit, compensation, reward_share, owner_share, .. } = Default::default();
     RuntimeGenesisConfig {
         balances: pallet_balances::GenesisConfig {
             balances: (1..250).map(|n| (account(n), START)).collect(),
@@ -204,6 +209,7 @@ pub fn genesis() -> RuntimeGenesisConfig {
             deposit,
             compensation,
             reward_share,
+            owner_share,
             ..Default::default()
         },
         ..Default::default()
@@ -365,6 +371,10 @@ impl Execution {
                 let (entry, tile) = State::new(checkpoint.into()).open(entry as usize, tile);
                 let record = (1..SEGMENTS).contains(&checkpoint).then(|| self.record(checkpoint - 1));
                 Opening::Checkpoint { record, entry, tile }
+            }
+            Chunk::Data { array, tile } => {
+                let (entry, tile) = dataset().open(array as usize, tile);
+                Opening::Data { entry, tile }
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Whether an opening is what was asked for: a record, or a tile with its way to a state root that the chain knows.
+//! Whether an opening is what was asked for: a record, or a tile with its way to a root that the chain knows.
 
-use crate::{pallet::*, types::*};
+use crate::{asking::Asked, pallet::*, types::*};
 use aipow_exact::{
     geometry::TILE_ELEMENTS,
     opening::{array_root, leaf_hash, root_of_proof},
@@ -29,17 +29,25 @@ impl Chunk {
             Chunk::Checkpoint { checkpoint, entry, .. } => {
                 checkpoint <= spec.segments_per_unit && entry < spec.state_count
             }
+            Chunk::Data { array, .. } => array < spec.data.arrays,
         }
     }
 }
 
 impl<T: Config> Pallet<T> {
-    /// Raises unless the opening answers the ask.
-    pub(crate) fn verify(
-        asked: &Asked<T::AccountId>,
-        ask: &Ask<T::AccountId>,
-        opening: &Opening,
-    ) -> Result<(), Error<T>> {
+    /// Raises unless the opening answers the ask, about the result of a unit or about a data set.
+    pub(crate) fn verify(ask: &Ask<T::AccountId>, opening: &Opening) -> Result<(), Error<T>> {
+        let Chunk::Data { array, tile } = ask.chunk else {
+            let asked = Self::find_result(ask.task, ask.unit).filter(|asked| asked.attempt == ask.attempt);
+            return Self::verify_result(&asked.ok_or(Error::<T>::NoAsk)?, ask, opening);
+        };
+        let Opening::Data { entry, tile: data } = opening else { return Err(Error::<T>::WrongOpening) };
+        let spec = pallet_tasks::Tasks::<T>::get(ask.task).ok_or(Error::<T>::NoAsk)?.spec;
+        Self::verify_entry(spec.data.root, spec.data.arrays, array, entry)?;
+        Self::verify_tile(entry, tile, data)
+    }
+
+    fn verify_result(asked: &Asked<T::AccountId>, ask: &Ask<T::AccountId>, opening: &Opening) -> Result<(), Error<T>> {
         match (ask.chunk, opening) {
             (Chunk::Transcript { segment }, Opening::Transcript(record)) => Self::verify_record(asked, record, segment),
             (
@@ -47,7 +55,7 @@ impl<T: Config> Pallet<T> {
                 Opening::Checkpoint { record, entry: tensor, tile: data },
             ) => {
                 let root = Self::find_state_root(asked, ask, checkpoint, record.as_ref())?;
-                Self::verify_entry(&asked.spec, root, entry, tensor)?;
+                Self::verify_entry(root, asked.spec.state_count, entry, tensor)?;
                 Self::verify_tile(tensor, tile, data)
             }
             _ => Err(Error::<T>::WrongOpening),
@@ -83,10 +91,10 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The tensor stands at that place of the state.
-    fn verify_entry(spec: &TaskSpec, root: H256, index: u32, entry: &EntryOpening) -> Result<(), Error<T>> {
+    /// The tensor stands at that place among the `count` under the root.
+    fn verify_entry(root: H256, count: u32, index: u32, entry: &EntryOpening) -> Result<(), Error<T>> {
         let tensor = H256(array_root(hasher, entry.form.dtype, &entry.form.shape, &entry.inner_root.0));
-        let found = root_over(state_leaf(&entry.name, &tensor), index, spec.state_count, &entry.siblings);
+        let found = root_over(state_leaf(&entry.name, &tensor), index, count, &entry.siblings);
         ensure!(found == Some(root), Error::<T>::BadProof);
         Ok(())
     }

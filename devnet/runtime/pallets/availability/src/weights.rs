@@ -21,17 +21,17 @@ pub struct StatedWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for StatedWeight<T> {
     fn ask() -> Weight {
-        Weight::from_parts(60_000_000, 16_384).saturating_add(T::DbWeight::get().reads_writes(14, 9))
+        Weight::from_parts(60_000_000, 16_384).saturating_add(T::DbWeight::get().reads_writes(15, 9))
     }
     fn answer(bytes: u32) -> Weight {
         Weight::from_parts(10_000_000, 0)
             .saturating_mul(MAX_HASHES)
             .saturating_add(Weight::from_parts(10_000, 0).saturating_mul(bytes.into()))
             .saturating_add(Weight::from_parts(60_000_000, 16_384))
-            .saturating_add(T::DbWeight::get().reads_writes(13, 12))
+            .saturating_add(T::DbWeight::get().reads_writes(14, 13))
     }
     fn on_initialize(n: u32, relisted: u32) -> Weight {
-        let ask = Weight::from_parts(80_000_000, 16_384).saturating_add(T::DbWeight::get().reads_writes(16, 16));
+        let ask = Weight::from_parts(80_000_000, 16_384).saturating_add(T::DbWeight::get().reads_writes(17, 18));
         let unit = Weight::from_parts(20_000_000, 4_096).saturating_add(T::DbWeight::get().reads_writes(5, 8));
         T::DbWeight::get()
             .reads_writes(3, 2)

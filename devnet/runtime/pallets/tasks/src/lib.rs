@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod agenda;
+mod closing;
 pub mod types;
 pub mod weights;
 
@@ -103,6 +104,14 @@ pub mod pallet {
     #[pallet::storage]
     pub type Loads<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, SolverLoad, ValueQuery>;
 
+    /// Open questions for the data set of a task; while there is one nothing of its escrow is given back.
+    #[pallet::storage]
+    pub type Questions<T: Config> = StorageMap<_, Twox64Concat, TaskId, u32, ValueQuery>;
+
+    /// Tasks whose owner did not show a part of its data set that it was asked for.
+    #[pallet::storage]
+    pub type Forfeits<T: Config> = StorageMap<_, Twox64Concat, TaskId, Forfeit<T::AccountId>>;
+
     /// Claims to look at when their deadline has passed: (task, unit, attempt) by block and position.
     #[pallet::storage]
     pub type DeadlineItems<T: Config> =
@@ -178,12 +187,30 @@ pub mod pallet {
             /// What the solver got, plancks.
             paid: Balance,
         },
-        /// The owner closed a task; its open units were refunded.
+        /// A task was closed, by its owner or because that did not show its data set; its open units were refunded.
         TaskClosed {
             /// The task.
             task: TaskId,
-            /// What was given back, plancks.
+            /// What was given back, plancks; nothing while the owner is asked for a part of its data set.
             refunded: Balance,
+        },
+        /// What a closed task no longer needed was given back when its owner was not asked for anything any more.
+        Refunded {
+            /// The task.
+            task: TaskId,
+            /// What was given back, plancks.
+            amount: Balance,
+        },
+        /// The owner lost a share of what it would have got back, because it did not show a part of its data set.
+        Forfeited {
+            /// The task.
+            task: TaskId,
+            /// Who had asked for it.
+            finder: T::AccountId,
+            /// What the finder got, plancks.
+            rewarded: Balance,
+            /// What was burned, plancks.
+            burned: Balance,
         },
         /// Nothing of a task's escrow is left: all its units are final or refunded.
         TaskDone {
@@ -374,7 +401,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Closes the sender's task: its open units are refunded and can no longer be claimed, the others go on.
+        /// Closes the sender's task: its open units can no longer be claimed and are refunded, as soon as nobody asks for a
+        /// part of its data set; the others go on.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::close())]
         pub fn close(origin: OriginFor<T>, task: TaskId) -> DispatchResult {
@@ -383,10 +411,8 @@ pub mod pallet {
             ensure!(entry.owner == who, Error::<T>::NotOwner);
             ensure!(!entry.closed && entry.escrowed > 0, Error::<T>::TaskIsClosed);
             entry.closed = true;
-            let needed = entry.spec.price.saturating_mul(Balance::from(entry.active));
-            let refund = entry.escrowed.saturating_sub(needed);
-            Self::refund(&mut entry, refund);
-            Self::deposit_event(Event::TaskClosed { task, refunded: refund });
+            let refunded = Self::refund_rest(task, &mut entry);
+            Self::deposit_event(Event::TaskClosed { task, refunded });
             Self::store(task, entry);
             Ok(())
         }
@@ -573,11 +599,7 @@ pub mod pallet {
             let to_solver = Self::pay(&entry.owner, solver, for_solver);
             paid = paid.saturating_add(to_solver);
             let rest = price.saturating_sub(paid);
-            let reason = HoldReason::Escrow.into();
-            let done = T::Currency::burn_held(&reason, &entry.owner, rest, Precision::Exact, Fortitude::Force);
-            if done.is_err() {
-                frame_support::defensive!("the escrow of a task is held on its owner");
-            }
+            Self::burn(&entry.owner, rest);
             entry.escrowed = entry.escrowed.saturating_sub(price);
             entry.paid = entry.paid.saturating_add(paid);
             entry.burned = entry.burned.saturating_add(rest);
@@ -585,7 +607,7 @@ pub mod pallet {
         }
 
         /// Moves held money to another account, all or nothing; gives what was moved.
-        fn pay(owner: &T::AccountId, to: &T::AccountId, amount: Balance) -> Balance {
+        pub(crate) fn pay(owner: &T::AccountId, to: &T::AccountId, amount: Balance) -> Balance {
             if amount == 0 {
                 return 0;
             }
@@ -622,10 +644,7 @@ pub mod pallet {
             Shards::<T>::insert(task, shard, progress);
             let count = touched.len() as u32;
             entry.active = entry.active.saturating_sub(count);
-            if entry.closed {
-                let refund = entry.spec.price.saturating_mul(Balance::from(count)).min(entry.escrowed);
-                Self::refund(&mut entry, refund);
-            }
+            Self::refund_rest(task, &mut entry);
             Self::store(task, entry);
             touched
         }
@@ -658,18 +677,8 @@ pub mod pallet {
             });
         }
 
-        /// Gives `amount` of a task's escrow back to its owner.
-        fn refund(entry: &mut Task<T::AccountId>, amount: Balance) {
-            let reason = HoldReason::Escrow.into();
-            if T::Currency::release(&reason, &entry.owner, amount, Precision::Exact).is_err() {
-                frame_support::defensive!("the escrow of a task is held on its owner");
-            }
-            entry.escrowed = entry.escrowed.saturating_sub(amount);
-            entry.refunded = entry.refunded.saturating_add(amount);
-        }
-
         /// Writes a task and tells when nothing of its escrow is left.
-        fn store(task: TaskId, entry: Task<T::AccountId>) {
+        pub(crate) fn store(task: TaskId, entry: Task<T::AccountId>) {
             let is_done = entry.escrowed == 0;
             Tasks::<T>::insert(task, entry);
             if is_done {

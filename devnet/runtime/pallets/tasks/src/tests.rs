@@ -6,7 +6,7 @@ use crate::{
     *,
 };
 use frame_support::{assert_noop, assert_ok, traits::fungible::InspectHold};
-use pallet_stakes::{Obligations, Role};
+use pallet_stakes::{Obligations, Role, StakeProvider};
 use sp_core::H256;
 use sp_runtime::{BuildStorage, DispatchError, DispatchResult, Permill, TokenError};
 
@@ -610,6 +610,97 @@ fn invalid_close() {
     posted().execute_with(|| {
         assert_noop!(Pallet::close(origin(SOLVER), 0), Error::<Test>::NotOwner);
         assert_noop!(Pallet::close(origin(OWNER), 1), Error::<Test>::UnknownTask);
+    });
+}
+
+// questions for the data set
+
+/// What an owner loses in these tests: a quarter, a tenth of that to the finder.
+const FORFEIT: Forfeit<AccountId> =
+    Forfeit { finder: OTHER, share: Permill::from_percent(25), reward: Permill::from_percent(10) };
+
+#[test]
+fn nothing_is_given_back_while_a_question_is_open() {
+    posted().execute_with(|| {
+        for unit in [0, 1] {
+            assert_ok!(Pallet::claim(origin(SOLVER), 0, unit));
+        }
+        Pallet::begin_question(0);
+        Pallet::begin_question(0);
+        assert_ok!(Pallet::close(origin(OWNER), 0));
+        System::assert_last_event(Event::TaskClosed { task: 0, refunded: 0 }.into());
+        run_to(12); // both claims time out
+        assert_eq!((state(0), held(OWNER)), (UnitState::Closed, 6_000));
+        Pallet::end_question(0);
+        assert_eq!(held(OWNER), 6_000);
+        Pallet::end_question(0);
+        System::assert_has_event(Event::Refunded { task: 0, amount: 6_000 }.into());
+        System::assert_last_event(Event::TaskDone { task: 0 }.into());
+        assert_eq!((held(OWNER), task(0).refunded), (0, 6_000));
+        assert!(!Questions::<Test>::contains_key(0));
+        check_escrow();
+    });
+}
+
+#[test]
+fn an_answered_question_changes_nothing() {
+    posted().execute_with(|| {
+        let before = task(0);
+        Pallet::begin_question(0);
+        assert_ok!(Pallet::claim(origin(SOLVER), 0, 0));
+        assert_ok!(submit(SOLVER, 0));
+        assert_ok!(finish(0, &[])); // units go on
+        Pallet::end_question(0);
+        assert_eq!((task(0).closed, task(0).escrowed), (before.closed, 5_000));
+        assert_ok!(Pallet::close(origin(OWNER), 0));
+        System::assert_last_event(Event::TaskDone { task: 0 }.into());
+        assert_eq!(task(0).refunded, 5_000);
+        check_escrow();
+    });
+}
+
+#[test]
+fn a_silent_owner_forfeits_a_share_of_all_that_it_gets_back_and_no_solver_anything() {
+    posted().execute_with(|| {
+        for unit in [0, 1] {
+            assert_ok!(Pallet::claim(origin(SOLVER), 0, unit));
+        }
+        assert_ok!(submit(SOLVER, 0));
+        let (finder, bond) = (Balances::free_balance(OTHER), Stakes::bond_of(Role::Solver, &SOLVER));
+        Pallet::begin_question(0);
+        Pallet::forfeit(0, FORFEIT);
+        assert!(task(0).closed);
+        assert_noop!(Pallet::claim(origin(SOLVER), 0, 2), Error::<Test>::TaskIsClosed);
+        // four open units: 4,000, of which 1,000 are lost, 100 of them to the finder
+        System::assert_has_event(Event::TaskClosed { task: 0, refunded: 0 }.into());
+        System::assert_has_event(Event::Forfeited { task: 0, finder: OTHER, rewarded: 100, burned: 900 }.into());
+        System::assert_last_event(Event::Refunded { task: 0, amount: 3_000 }.into());
+        assert_eq!((held(OWNER), task(0).burned, task(0).refunded), (2_000, 900, 3_000));
+        check_escrow();
+        run_to(12); // unit 1 times out: a quarter of its price is lost as well
+        assert_eq!((state(1), held(OWNER)), (UnitState::Closed, 1_000));
+        assert_eq!((task(0).burned, task(0).refunded), (1_125, 3_750));
+        assert_eq!(Balances::free_balance(OTHER), finder + 125);
+        check_escrow();
+        let solver = Balances::free_balance(SOLVER);
+        assert_ok!(finish(0, &[])); // who has worked is paid whole: 1,000 less 20 % burned and 10 % for verifiers
+        assert_eq!(Balances::free_balance(SOLVER), solver + 700);
+        assert_eq!((Stakes::bond_of(Role::Solver, &SOLVER), Loads::<Test>::contains_key(SOLVER)), (bond, false));
+        assert_eq!((held(OWNER), task(0).escrowed), (0, 0));
+        check_escrow();
+    });
+}
+
+#[test]
+fn an_owner_who_closes_while_it_is_asked_forfeits_as_well() {
+    posted().execute_with(|| {
+        Pallet::begin_question(0);
+        assert_ok!(Pallet::close(origin(OWNER), 0));
+        Pallet::forfeit(0, FORFEIT);
+        System::assert_has_event(Event::Forfeited { task: 0, finder: OTHER, rewarded: 150, burned: 1_350 }.into());
+        System::assert_last_event(Event::TaskDone { task: 0 }.into());
+        assert_eq!((held(OWNER), task(0).refunded), (0, 4_500));
+        check_escrow();
     });
 }
 

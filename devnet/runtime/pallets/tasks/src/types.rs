@@ -127,6 +127,17 @@ pub struct Task<AccountId> {
     pub finished: u32,
 }
 
+/// What an owner loses that did not show a part of its data set.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Forfeit<AccountId> {
+    /// Who had asked for it.
+    pub finder: AccountId,
+    /// Share of each refund that is lost.
+    pub share: Permill,
+    /// Share of that which goes to the finder; the rest is burned.
+    pub reward: Permill,
+}
+
 /// Who works on a unit.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Assignment<AccountId> {

@@ -26,10 +26,10 @@ impl<T: frame_system::Config> WeightInfo for StatedWeight<T> {
         Weight::from_parts(50_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(9, 6))
     }
     fn close() -> Weight {
-        Weight::from_parts(40_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(2, 3))
+        Weight::from_parts(40_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(4, 3))
     }
     fn on_initialize(n: u32) -> Weight {
-        let each = Weight::from_parts(40_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(6, 6));
+        let each = Weight::from_parts(40_000_000, 8_192).saturating_add(T::DbWeight::get().reads_writes(9, 7));
         T::DbWeight::get().reads_writes(2, 2).saturating_add(each.saturating_mul(u64::from(n)))
     }
 }

@@ -1,50 +1,13 @@
-//! Tests of the availability pallet: who may ask what and when, what answers it, what silence costs, and what asking does.
+//! Asks for what a solver has committed to.
 
-use crate::{mock::*, *};
+use super::*;
 use codec::{Encode, MaxEncodedLen};
-use frame_support::{
-    assert_noop, assert_ok,
-    dispatch::DispatchResult,
-    traits::{fungible::Inspect, Hooks},
-};
-use pallet_stakes::{Balance, Role, SlashReason, StakeProvider};
-use pallet_tasks::{TasksParams, UnitIndex, UnitState};
+use frame_support::{assert_noop, traits::Hooks};
+use pallet_stakes::{Role, StakeProvider};
+use pallet_tasks::TasksParams;
 use pallet_verification::{Duties, Watches};
 use sp_core::H256;
 use sp_runtime::{BuildStorage, Permill};
-
-const DEPOSIT: Balance = UNIT / 10;
-const COMPENSATION: Balance = UNIT / 50;
-const TILE: Chunk = Chunk::Checkpoint { checkpoint: 2, entry: 0, tile: 7 };
-const RECORD: Chunk = Chunk::Transcript { segment: 1 };
-
-fn origin(who: &AccountId) -> RuntimeOrigin {
-    RuntimeOrigin::signed(who.clone())
-}
-
-fn state(unit: UnitIndex) -> UnitState<AccountId> {
-    pallet_tasks::Units::<Test>::get(0, unit).state
-}
-
-fn free(who: &AccountId) -> Balance {
-    Balances::balance(who)
-}
-
-fn ask(who: &AccountId, unit: UnitIndex, chunk: Chunk) -> DispatchResult {
-    Availability::ask(origin(who), 0, unit, chunk)
-}
-
-fn answer(id: AskId, opening: Opening) -> DispatchResult {
-    Availability::answer(origin(&solver()), id, Box::new(opening))
-}
-
-/// Claims and submits a unit as the solver.
-fn submit(unit: UnitIndex) -> Execution {
-    assert_ok!(Tasks::claim(origin(&solver()), 0, unit));
-    let execution = Execution::new(0, unit);
-    assert_ok!(Verification::submit(origin(&solver()), 0, unit, execution.root(), execution.end(), MACS));
-    execution
-}
 
 /// Unit 0 in its watch window, which began in this block: the draw passes it by.
 fn watched() -> Execution {
@@ -57,21 +20,6 @@ fn watched() -> Execution {
 
 /// Changes an opening: record, tensor, bytes of the tile.
 type Bend<'a> = &'a dyn Fn(&mut Option<pallet_disputes::OpenedRecord>, &mut EntryOpening, &mut Vec<u8>);
-
-/// What a call leaves behind when it is refused, as in a transaction: nothing.
-fn transactional(call: impl FnOnce() -> DispatchResult) -> DispatchResult {
-    frame_support::storage::with_storage_layer(call)
-}
-
-fn slashes() -> Vec<(AccountId, Balance, SlashReason)> {
-    let found = System::events().into_iter().filter_map(|record| match record.event {
-        RuntimeEvent::Stakes(pallet_stakes::Event::Slashed { account, amount, reason, .. }) => {
-            Some((account, amount, reason))
-        }
-        _ => None,
-    });
-    found.collect()
-}
 
 #[test]
 fn an_answer_costs_the_asker_its_deposit_and_pays_the_solver() {
@@ -86,8 +34,8 @@ fn an_answer_costs_the_asker_its_deposit_and_pays_the_solver() {
         assert_eq!(free(&solver()), earned + COMPENSATION);
         assert_eq!(free(&who), before - DEPOSIT);
         assert_eq!(Balances::total_issuance(), issued - (DEPOSIT - COMPENSATION));
-        assert!(Asks::<Test>::get(0).is_none() && OpenOfSolver::<Test>::get(solver()) == 0);
-        System::assert_last_event(Event::Answered { ask: 0, solver: solver(), paid: COMPENSATION }.into());
+        assert!(Asks::<Test>::get(0).is_none() && OpenOfAnswerer::<Test>::get(solver()) == 0);
+        System::assert_last_event(Event::Answered { ask: 0, answerer: solver(), paid: COMPENSATION }.into());
         check_holds();
         run(ANSWER); // its deadline finds nothing
         assert!(slashes().is_empty() && matches!(state(0), UnitState::Submitted(..)));
@@ -127,8 +75,8 @@ fn silence_costs_the_unit_and_the_whole_bond() {
         assert_eq!(free(&who), before + BOND / 10);
         let unit = pallet_tasks::Units::<Test>::get(0, 0);
         assert!(unit.state == UnitState::Open && unit.attempt == 1);
-        assert!(OpenOfSolver::<Test>::get(solver()) == 0 && Asks::<Test>::get(0).is_none());
-        let told = Event::Unanswered { ask: 0, task: 0, unit: 0, solver: solver(), asker: who };
+        assert!(OpenOfAnswerer::<Test>::get(solver()) == 0 && Asks::<Test>::get(0).is_none());
+        let told = Event::Unanswered { ask: 0, task: 0, unit: 0, answerer: solver(), asker: who };
         System::assert_has_event(told.into());
     });
 }
@@ -209,7 +157,7 @@ fn invalid_answers_change_nothing() {
             assert_noop!(answer(id, opening), error);
         };
         assert_noop!(answer(2, good()), Error::<Test>::NoAsk);
-        assert_noop!(Availability::answer(origin(&stranger(0)), 1, Box::new(good())), Error::<Test>::NotSolver);
+        assert_noop!(Availability::answer(origin(&stranger(0)), 1, Box::new(good())), Error::<Test>::NotAnswerer);
         // of another kind, segment, checkpoint
         refused(0, good(), Error::WrongOpening);
         refused(1, execution.open(RECORD), Error::WrongOpening);
@@ -375,7 +323,7 @@ fn deposits_double_and_asks_are_limited() {
             assert_ok!(ask(&stranger(1), unit, RECORD));
             assert_noop!(ask(&stranger(2), unit, RECORD), Error::<Test>::TooManyAsks);
         }
-        assert_noop!(ask(&stranger(0), 3, RECORD), Error::<Test>::SolverBusy);
+        assert_noop!(ask(&stranger(0), 3, RECORD), Error::<Test>::AnswererBusy);
         assert_ok!(answer(MAX_STRANGERS.into(), Execution::new(0, 1).open(RECORD)));
         assert_ok!(ask(&stranger(0), 3, RECORD));
     });
@@ -399,7 +347,7 @@ fn strangers_cannot_keep_a_drawn_verifier_out() {
         let before = free(verifier);
         assert_ok!(ask(verifier, 0, needed));
         assert_eq!(before - free(verifier), DEPOSIT); // not doubled
-        assert_eq!(OpenOfSolver::<Test>::get(solver()), 4);
+        assert_eq!(OpenOfAnswerer::<Test>::get(solver()), 4);
         assert_ok!(ask(&verifiers()[1], 0, RECORD));
         assert_noop!(ask(verifier, 0, needed), Error::<Test>::AlreadyAsked);
     });
@@ -445,15 +393,6 @@ fn a_refused_unit_takes_its_descendants_along() {
         run(ANSWER + 1);
         assert!(state(0) == UnitState::Open && state(child) == UnitState::Open);
     });
-}
-
-/// Fee of an answer of `bytes`, plancks, by the runtime's rule: a planck a unit of weight and 10^6 a byte; a signature
-/// and the extensions add at most 150 bytes, the base weight of a transaction is 108,157 ns of the reference machine.
-fn answer_fee(bytes: u32) -> Balance {
-    let weight = weights::StatedWeight::<Test>::answer(bytes).ref_time() + 108_157_000;
-    // The mock's storage costs nothing: 13 reads of 25 µs and 12 writes of 100 µs, as RocksDB's weights have them.
-    let storage = 13 * 25_000_000 + 12 * 100_000_000;
-    Balance::from(weight + storage) + Balance::from(bytes + 150) * 1_000_000
 }
 
 #[test]
@@ -518,7 +457,7 @@ fn an_hour_of_asking_costs_the_attacker_and_not_the_solver() {
 
 /// Strangers' asks that can wait for one solver's answers at once: so many checkpoints it must be able to make again within
 /// the time of an answer. The daemon keeps as many that each takes at most an eighth of it.
-const _: () = assert!(MAX_OPEN_OF_SOLVER * ANSWER / 8 <= ANSWER / 2);
+const _: () = assert!(MAX_OPEN_OF_ANSWERER * ANSWER / 8 <= ANSWER / 2);
 
 /// Keeping honest strangers out of a unit by asking oneself through others: all eight places cost 255 deposits.
 #[test]
