@@ -99,7 +99,7 @@ def test_training_does_not_wait_for_a_commitment_but_for_the_second(tmp_path: Pa
 
     pipeline = CheckpointPipeline(ZERO, Spool(tmp_path), on_segment)
     pipeline.put(make_execution(0, make_state(0)))
-    pipeline.check()  # the training goes on: the commitment of segment 0 hangs
+    pipeline.on_step()  # the training goes on: the commitment of segment 0 hangs
     second = threading.Thread(target=pipeline.put, args=(make_execution(1, make_state(1)),))
     second.start()
     second.join(0.2)
@@ -136,7 +136,7 @@ def test_error_of_a_commitment_comes_out_of_the_next_call(tmp_path: Path) -> Non
     pipeline.put(make_execution(1, dict(bad)))
     with pytest.raises(NonFiniteState):
         for _ in range(1000):
-            pipeline.check()
+            pipeline.on_step()
             time.sleep(0.01)
     assert told == [0]
     pipeline.put(make_execution(1, dict(bad)))
