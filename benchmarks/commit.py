@@ -34,7 +34,7 @@ from miner.kernels import Executor
 from miner.kernels.native.hashing import Hasher, HashlibHasher, get_hasher
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
-from miner.store.tensor_file import decode_tensors, encode_tensors
+from miner.store.tensor_file import decode_tensors, encode_tensors, read_tensors
 from miner.work.commitment import CheckpointPipeline, Spool
 from miner.work.data import Dataset, make_dataset
 from miner.work.segment import STEP_PURPOSE, SegmentExecution, SegmentJob, SegmentResult, Training
@@ -52,7 +52,7 @@ class Run:
 
     def __init__(self, folder: Path, threads: int) -> None:
         graph = Graph.from_bytes((folder / "graph.json").read_bytes())
-        self.state: State = decode_tensors((folder / "state.safetensors").read_bytes())
+        self.state: State = read_tensors(folder / "state.safetensors")
         rows = decode_tensors((folder / "rows.safetensors").read_bytes())
         batch = next(iter(graph.signature().batch.values())).shape[0]
         self.dataset: Dataset = make_dataset(dict(rows), DataOrder("rows", batch, 0))
@@ -78,7 +78,8 @@ class Committing:
     def run_segment(self, steps: int) -> SegmentExecution:
         """The next segment."""
         self._index += 1
-        return self._training.execute(SegmentJob(SEED, self._index - 1, steps, ZERO))
+        job = SegmentJob(SEED, self._index - 1, steps, ZERO)
+        return self._training.execute(job, on_step=lambda *_: self.pipeline.on_step())
 
     def _on_segment(self, result: SegmentResult, file: Path | None) -> None:
         address = Address(Kind.STATE, result.end_state_root)

@@ -79,7 +79,7 @@ class Row:
     eager_memory: int
     exact_memory: int
     exact_memory_committing: int
-    """With a checkpoint on its way."""
+    """With a checkpoint always on its way."""
     first_step_seconds: float
     """From the graph to the end of the first step with an empty kernel cache."""
     first_step_cached_seconds: float
@@ -114,6 +114,16 @@ class Row:
         return self.exact_memory / max(1, self.eager_memory)
 
     @property
+    def committing_memory_ratio(self) -> float:
+        """Peak of exact training with committing over that of eager training; the bar is 1.3."""
+        return self.exact_memory_committing / max(1, self.eager_memory)
+
+    @property
+    def first_step_more_seconds(self) -> float:
+        """What a first step takes above a later one when the kernel cache is full; negative on a busy machine."""
+        return self.first_step_cached_seconds - self.exact_seconds
+
+    @property
     def commit_share(self) -> float:
         """Share of a miner's CPU time that committing takes, with a checkpoint every `SEGMENT_STEPS` steps."""
         commit = SEGMENT_STEPS * self.record_seconds + self.checkpoint_seconds
@@ -121,7 +131,10 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """All of it with what follows from it."""
-        names = ("ratio", "cpu_ratio", "compiled_ratio", "macs_per_second", "memory_ratio", "commit_share")
+        names = (
+            "ratio", "cpu_ratio", "compiled_ratio", "macs_per_second", "memory_ratio", "committing_memory_ratio",
+            "first_step_more_seconds", "commit_share",
+        )  # fmt: skip
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 

@@ -24,9 +24,9 @@ from miner.kernels import Executor
 from miner.kernels.native.hashing import get_hasher
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
-from miner.store.tensor_file import decode_tensors
+from miner.store.tensor_file import decode_tensors, read_tensors
 from miner.work.commitment import CheckpointPipeline, Spool
-from miner.work.segment import STEP_PURPOSE, SegmentJob, SegmentResult, execute_segment
+from miner.work.segment import STEP_PURPOSE, SegmentJob, SegmentResult, Training, execute_segment
 
 Array = npt.NDArray[Any]
 
@@ -34,7 +34,9 @@ GRAPH, STATE, BATCH = "graph.json", "state.safetensors", "batch.safetensors"
 """Files in which the exact side finds its work."""
 UNIT_SEED = Hash32(bytes(32))
 COMMIT_RUNS = 3
-"""Segments of one step that are committed to; the least time counts."""
+"""Segments that are committed to; the least time counts."""
+COMMIT_STEPS = 2
+"""Steps of such a segment: one runs beside the commitment to the segment before, the next needs that one's memory."""
 
 
 class Side(Protocol):
@@ -122,7 +124,7 @@ class ExactSide:
     def __init__(self, folder: Path, threads: int, backend: str | None) -> None:
         self._watch = MemoryWatch()
         self._graph = Graph.from_bytes((folder / GRAPH).read_bytes())
-        self._state = decode_tensors((folder / STATE).read_bytes())
+        self._state = read_tensors(folder / STATE)
         self._batch = decode_tensors((folder / BATCH).read_bytes())
         self._folder, self._threads, self._backend = folder, threads, backend
         self._key = derive_key(UNIT_SEED, STEP_PURPOSE)
@@ -156,47 +158,50 @@ class ExactSide:
 
     def _measure_record(self) -> float:
         """CPU seconds that a step's record takes: `execute_segment` around an executor that does nothing."""
-        done = (self._state, np.float32(1.0), np.float32(1.0))
-
-        class Idle:
-            def step(self, *_: object) -> tuple[dict[str, Array], np.float32, np.float32]:
-                return done
-
-        steps = 16
+        steps, idle, batches = 16, _Idle(self._state), _OneBatch(self._batch)
         job = SegmentJob(UNIT_SEED, 0, steps, UNIT_SEED)
-        batches = _OneBatch(self._batch)
-        return _fastest(lambda: execute_segment(Idle(), batches, self._state, job), COMMIT_RUNS)[1] / steps
+        return _fastest(lambda: execute_segment(idle, batches, self._state, job), COMMIT_RUNS)[1] / steps
 
     def _measure_checkpoint(self) -> tuple[float, int]:
-        """CPU seconds of one checkpoint after a real step: roots, file, adoption by a store; and the state's bytes.
+        """CPU seconds of one checkpoint beside real steps: roots, file, adoption by a store; and the state's bytes.
 
         In a miner all of it runs beside the training: in another thread, and in the daemon's process.
         """
+        training = Training(self._executor, _OneBatch(self._batch), self._state)
         start_root = compute_state_root(self._state, get_hasher().compute_tensor_root)
-        found = []
-        with BlobStore(self._folder / "store") as store:
-            for number in range(COMMIT_RUNS):
+        self._state, found = {}, []
+        with BlobStore(self._folder / "store") as store, _pipeline(start_root, store) as pipeline:
+            for number in range(COMMIT_RUNS + 1):
+                job, before = SegmentJob(UNIT_SEED, number, COMMIT_STEPS, UNIT_SEED), pipeline.cpu_seconds
+                execution = training.execute(job, on_step=lambda *_: pipeline.on_step())
+                pipeline.finish()
+                found.append(pipeline.cpu_seconds - before)
+                pipeline.put(execution)
+                del execution
+        self._state = training.state
+        return min(found[1:]), sum(tensor.nbytes for tensor in self._state.values())
 
-                def adopt(result: SegmentResult, file: Path | None) -> None:
-                    if file is not None:
-                        store.adopt(Address(Kind.STATE, result.end_state_root), file)
 
-                with _pipeline(start_root, store, adopt) as pipeline:
-                    job = SegmentJob(UNIT_SEED, number, 1, UNIT_SEED)
-                    execution = execute_segment(self._executor, _OneBatch(self._batch), self._state, job)
-                    self._state = execution.end_state
-                    pipeline.put(execution)
-                    del execution
-                    pipeline.finish()
-                    found.append(pipeline.cpu_seconds)
-        return min(found), sum(tensor.nbytes for tensor in self._state.values())
+@dataclass(frozen=True)
+class _Idle:
+    """An executor whose step does nothing."""
+
+    state: dict[str, Array]
+
+    def step(self, *_: object) -> tuple[dict[str, Array], np.float32, np.float32]:
+        """The same state again."""
+        return self.state, np.float32(1.0), np.float32(1.0)
 
 
 @contextmanager
-def _pipeline(
-    root: Hash32, store: BlobStore, on_segment: Callable[[SegmentResult, Path | None], None]
-) -> Iterator[CheckpointPipeline]:
-    pipeline = CheckpointPipeline(root, Spool(store.spool), on_segment)
+def _pipeline(root: Hash32, store: BlobStore) -> Iterator[CheckpointPipeline]:
+    """Commits into a store, whose part counts as the pipeline's."""
+
+    def adopt(result: SegmentResult, file: Path | None) -> None:
+        if file is not None:
+            store.adopt(Address(Kind.STATE, result.end_state_root), file)
+
+    pipeline = CheckpointPipeline(root, Spool(store.spool), adopt)
     try:
         yield pipeline
     finally:

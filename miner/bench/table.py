@@ -33,8 +33,10 @@ def _format_details(row: Row) -> str:
     parts = [
         f"committing every {SEGMENT_STEPS} steps {row.commit_share:.1%}",
         f"peak memory {format_bytes(row.eager_memory)} eager, {format_bytes(row.exact_memory)} exact "
-        f"({row.memory_ratio:.2f}), {format_bytes(row.exact_memory_committing)} committing",
-        f"first step {row.first_step_seconds:.1f} s, {row.first_step_cached_seconds:.2f} s from the cache",
+        f"({row.memory_ratio:.2f}), {format_bytes(row.exact_memory_committing)} committing "
+        f"({row.committing_memory_ratio:.2f})",
+        f"first step {row.first_step_seconds:.1f} s, {row.first_step_cached_seconds:.2f} s from the cache, "
+        f"{row.first_step_more_seconds:.2f} s above a later one",
         row.backend,
     ]
     if row.compile_seconds is not None:

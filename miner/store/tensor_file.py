@@ -7,8 +7,11 @@ sorts names by their bytes and leaves no gaps, so that equal states have equal f
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +23,9 @@ from miner.store.errors import TensorFileError
 MAX_HEADER_BYTES = 2**20  # (= 1,048,576): about 8,000 tensors
 MAX_TENSORS = 2**13  # (= 8,192)
 MAX_FILE_BYTES = 2**32  # (= 4,294,967,296)
+MAPPED_BYTES = 2**16  # (= 65,536): a tensor from there on gets pages of its own from `read_tensors`
 _ALIGNMENT = 8
+_LENGTH_BYTES = 8
 _FILE_DTYPES = {
     "f32": "F32", "f64": "F64", "i32": "I32", "i64": "I64", "u32": "U32", "u8": "U8", "bool": "BOOL",
     "u64": "U64", "i8": "I8", "i16": "I16", "u16": "U16",
@@ -74,26 +79,36 @@ def _get_bytes(tensor: Array) -> memoryview:
 
 def parse_header(data: bytes | memoryview, max_bytes: int = MAX_FILE_BYTES) -> dict[str, TensorSlot]:
     """Slots by name, all checked against the file's length; raises `TensorFileError`. Touches no tensor data."""
-    if len(data) > max_bytes:
-        raise TensorFileError(f"{len(data)} bytes are above the limit of {max_bytes}")
-    if len(data) < 8:
-        raise TensorFileError(f"{len(data)} bytes are too few for a header length")
-    length = int.from_bytes(data[:8], "little")
-    if length > MAX_HEADER_BYTES or 8 + length > len(data):
-        raise TensorFileError(f"header length {length} is above {min(MAX_HEADER_BYTES, len(data) - 8)}")
-    header = _parse_json(bytes(data[8 : 8 + length]))
-    header.pop("__metadata__", None)
-    if len(header) > MAX_TENSORS:
-        raise TensorFileError(f"{len(header)} tensors are above {MAX_TENSORS}")
-    slots = {name: _parse_slot(name, entry, 8 + length) for name, entry in header.items()}
-    _verify_cover(slots, 8 + length, len(data))
-    return slots
+    length = _parse_length(bytes(data[:_LENGTH_BYTES]), len(data), max_bytes)
+    return _parse_slots(bytes(data[_LENGTH_BYTES : _LENGTH_BYTES + length]), len(data))
 
 
 def decode_tensors(data: bytes | memoryview, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Array]:
     """Read-only arrays over `data` by name; raises `TensorFileError`."""
     view = memoryview(data)
-    return {name: _read(view, name, slot) for name, slot in parse_header(view, max_bytes).items()}
+    return {
+        name: _make_array(np.frombuffer(view[slot.begin : slot.end], np.uint8), name, slot.form)
+        for name, slot in parse_header(view, max_bytes).items()
+    }
+
+
+def read_tensors(path: Path, max_bytes: int = MAX_FILE_BYTES) -> dict[str, Array]:
+    """Read-only arrays of a file by name, checked as by `decode_tensors`; raises `TensorFileError`, OSError.
+
+    Each has memory of its own, which is free as soon as nobody holds that one: whoever keeps a small tensor of a large
+    state keeps no more than that. Nothing is allocated before header and length fit each other.
+    """
+    arrays = {}
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = _parse_length(file.read(_LENGTH_BYTES), size, max_bytes)
+        slots = _parse_slots(file.read(length), size)
+        for name, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
+            raw = _allocate(slot.form.byte_count)
+            if file.readinto(raw.data) != raw.size:
+                raise TensorFileError(f"the file ends within {name[:64]!r}")
+            arrays[name] = _make_array(raw, name, slot.form)
+    return arrays
 
 
 def is_same_form(state: State, forms: Mapping[str, TensorForm]) -> bool:
@@ -150,11 +165,40 @@ def _verify_cover(slots: Mapping[str, TensorSlot], begin: int, end: int) -> None
         raise TensorFileError(f"tensors end at byte {begin}, the file at {end}")
 
 
-def _read(view: memoryview, name: str, slot: TensorSlot) -> Array:
-    dtype = DTYPES[slot.form.dtype][1]
-    raw = np.frombuffer(view[slot.begin : slot.end], np.uint8)
-    if slot.form.dtype == "bool" and raw.size and raw.max() > 1:
+def _parse_length(head: bytes, size: int, max_bytes: int) -> int:
+    """Bytes of the header of a file of `size` bytes that begins with `head`."""
+    if size > max_bytes:
+        raise TensorFileError(f"{size} bytes are above the limit of {max_bytes}")
+    if len(head) < _LENGTH_BYTES:
+        raise TensorFileError(f"{len(head)} bytes are too few for a header length")
+    length = int.from_bytes(head, "little")
+    if length > MAX_HEADER_BYTES or _LENGTH_BYTES + length > size:
+        raise TensorFileError(f"header length {length} is above {min(MAX_HEADER_BYTES, size - _LENGTH_BYTES)}")
+    return length
+
+
+def _parse_slots(raw: bytes, size: int) -> dict[str, TensorSlot]:
+    """Slots by name from a header's JSON; they cover the rest of a file of `size` bytes."""
+    begin = _LENGTH_BYTES + len(raw)
+    header = _parse_json(raw)
+    header.pop("__metadata__", None)
+    if len(header) > MAX_TENSORS:
+        raise TensorFileError(f"{len(header)} tensors are above {MAX_TENSORS}")
+    slots = {name: _parse_slot(name, entry, begin) for name, entry in header.items()}
+    _verify_cover(slots, begin, size)
+    return slots
+
+
+def _allocate(size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Bytes for one tensor. `malloc` would keep many a freed one's pages, because something else lies behind them."""
+    if size < MAPPED_BYTES:
+        return np.empty(size, np.uint8)
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+
+
+def _make_array(raw: np.ndarray[Any, np.dtype[np.uint8]], name: str, form: TensorForm) -> Array:
+    if form.dtype == "bool" and raw.size and raw.max() > 1:
         raise TensorFileError(f"{name[:64]!r} has a bool that is neither 0 nor 1")
-    array = raw.view(dtype).reshape(slot.form.shape)
+    array = raw.view(DTYPES[form.dtype][1]).reshape(form.shape)
     array.flags.writeable = False
     return array

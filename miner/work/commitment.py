@@ -1,10 +1,12 @@
 """From an executed segment to a committed one, while the next one runs.
 
 The training thread hands over each segment's end state and goes on at once; a second thread computes the roots (in C,
-without the GIL), writes the checkpoint into the store's spool folder and tells the daemon. At most one checkpoint is
-under way, and it holds its state no longer than it takes: done within a step, it adds nothing to the two states that an
-executor has anyway, else one. Executors promise for this: the arrays that a step returns stay valid and unchanged for
-as long as somebody holds them, and a tensor that a step leaves alone comes back as the same array object.
+without the GIL), writes the checkpoint into the store's spool folder and tells the daemon, all straight from the arrays
+that the executor gave. At most one checkpoint is under way, and it adds no memory to the two states that an executor
+has anyway: one step runs beside it; the step after that, which writes where the checkpoint's state lies, waits for its
+end. Executors promise for this: the arrays that a step returns stay valid and unchanged for as long as somebody holds
+them (so that a missing wait would cost a third state, never a wrong byte), and a tensor that a step leaves alone comes
+back as the same array object.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from miner.store.tensor_file import write_tensors
 from miner.work.segment import SegmentExecution, SegmentResult
 
 MAX_SPOOLED = 2  # checkpoint files that may wait for the store before the worker does
+HELD_BYTES = 2**24  # (= 16,777,216): a smaller state may be held for longer than a step; its steps take milliseconds
 POLL_SECONDS = 0.01
 
 
@@ -93,7 +96,8 @@ SegmentCallback = Callable[[SegmentResult, Path | None], None]
 
 
 class CheckpointPipeline:
-    """Commits to segments behind the training; errors of a commitment come out of the next call."""
+    """Commits to segments behind the training, which calls `put` after a segment, `on_step` after a step; errors of a
+    commitment come out of the next call."""
 
     def __init__(
         self,
@@ -111,16 +115,22 @@ class CheckpointPipeline:
         self._committer = committer or StateCommitter()
         self._threads = ThreadPoolExecutor(1, "commit")
         self._pending: Future[None] | None = None
+        self._is_large = False
         self.cpu_seconds = 0.0
 
     def put(self, execution: SegmentExecution) -> None:
         """Begins to commit to a segment, after the one before is done; raises that one's error."""
         self.finish()
+        self._is_large = sum(tensor.nbytes for tensor in execution.end_state.values()) > HELD_BYTES
         self._pending = self._threads.submit(self._commit, execution)
 
-    def check(self) -> None:
-        """Raises the error of a commitment that has failed; never waits."""
-        if self._pending is not None and self._pending.done():
+    def on_step(self) -> None:
+        """Waits for a commitment under way that holds more than `HELD_BYTES`; raises the error of one that failed.
+
+        What is held after the first step beside it is the state that is being committed and the newest one: the next
+        step would need a third.
+        """
+        if self._pending is not None and (self._is_large or self._pending.done()):
             self.finish()
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,7 @@ from consensus.commit.tensor import Array
 from miner.disputes.chain import RAW_PARTS, RawGame
 from miner.disputes.player import Players
 from miner.store.address import decode_transcript
-from miner.store.tensor_file import decode_tensors
+from miner.store.tensor_file import decode_tensors, read_tensors
 from miner.work.cheat import parse_cheat
 from miner.work.commitment import CheckpointPipeline, Spool, StateCommitter
 from miner.work.data import Dataset, load_dataset
@@ -103,7 +103,7 @@ class WorkerProcess:
         header = frame.header
         executor, dataset = self._get_loaded(header["key"])
         pace = Pace(header["throttle"], parse_cheat(header["cheat"]))
-        state, committer = decode_tensors(_get_start(frame)), StateCommitter()
+        state, committer = _load_start(frame.header, frame.blobs), StateCommitter()
         start_root = committer.commit(state).root
         if start_root.hex() != header["start_root"]:
             raise JobError(f"the start state has the root {start_root.hex()}, not {header['start_root']}")
@@ -116,7 +116,7 @@ class WorkerProcess:
         try:
             for index in range(header["first_segment"], header["stop"]):
                 job = SegmentJob(Hash32(bytes.fromhex(header["unit_seed"])), index, header["steps"], previous)
-                execution = training.execute(job, pace, self._make_progress(index, pipeline.check))
+                execution = training.execute(job, pace, self._make_progress(index, pipeline.on_step))
                 previous = execution.last_step_record
                 pipeline.put(execution)
                 del execution
@@ -150,7 +150,7 @@ class WorkerProcess:
         game, start = RawGame(*frame.blobs[:RAW_PARTS]), frame.blobs[RAW_PARTS:]
 
         def load_start() -> dict[str, Array]:
-            return decode_tensors(start[0] if start else Path(frame.header["start_file"]).read_bytes())
+            return _load_start(frame.header, start)
 
         call = self._players.play(frame.header, game, load_start, executor, dataset)
         if call is not None:
@@ -162,14 +162,14 @@ class WorkerProcess:
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def _make_progress(self, segment: int, check: Callable[[], None] | None = None) -> ProgressCallback:
-        """Called after each step: tells the daemon now and then; `check` raises what has failed beside the steps."""
+    def _make_progress(self, segment: int, on_step: Callable[[], None] | None = None) -> ProgressCallback:
+        """Called after each step: tells the daemon now and then; `on_step` raises what has failed beside the steps."""
         last = 0.0
 
         def report(steps: int, loss: float) -> None:
             nonlocal last
-            if check is not None:
-                check()
+            if on_step is not None:
+                on_step()
             now = time.monotonic()
             if now - last >= PROGRESS_SECONDS:
                 last = now
@@ -189,10 +189,10 @@ class WorkerProcess:
             os._exit(0)
 
 
-def _get_start(frame: Frame) -> bytes:
-    """The start state's bytes, from the frame or from the file that it names."""
-    file = frame.header["start_file"]
-    return frame.blobs[0] if file is None else Path(file).read_bytes()
+def _load_start(header: dict[str, Any], blobs: Sequence[bytes]) -> dict[str, Array]:
+    """The start state from the file that the header names, else from the first blob."""
+    file = header["start_file"]
+    return decode_tensors(blobs[0]) if file is None else read_tensors(Path(file))
 
 
 def describe_segment(result: SegmentResult, checkpoint: Path | None) -> dict[str, Any]:

@@ -163,11 +163,13 @@ class NativeProgram:
         return blocks, held
 
     def _take_block(self) -> Array:
-        """A block for outputs that nobody holds any more. Every view of a block refers to its owner, so that the
-        owner's reference count tells."""
-        for i in range(len(self._owners)):
-            if sys.getrefcount(self._owners[i]) == 2:  # the list's and the call's own
-                return align(self._owners[i])
+        """A block for outputs that nobody holds any more; further ones are given back to the system. Every view of a
+        block refers to its owner, so that the owner's reference count tells."""
+        free = [i for i in range(len(self._owners)) if sys.getrefcount(self._owners[i]) == 2]  # the list's, the call's
+        for i in reversed(free[1:]):
+            del self._owners[i]
+        if free:
+            return align(self._owners[free[0]])
         owner = allocate_owner(self.plan.output_bytes)
         self._owners.append(owner)
         del self._owners[:-KEPT_BLOCKS]

@@ -1,6 +1,10 @@
 """safetensors: canonical, readable by the reference library, and no malformed header gets through."""
 
 import json
+import os
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ import safetensors.numpy
 from consensus.commit.state import State, compute_state_root
 from miner.store import tensor_file
 from miner.store.errors import TensorFileError
-from miner.store.tensor_file import decode_tensors, encode_tensors, parse_header
+from miner.store.tensor_file import MAPPED_BYTES, decode_tensors, encode_tensors, parse_header, read_tensors
 
 STATE: State = {
     "w": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -53,25 +57,51 @@ def test_valid_minimum() -> None:
     assert decode_tensors(raw({})) == {}
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"", b"1234567", VALID[:-1], VALID + b"\0", raw({"a": entry()}, bytes(4), 10**6), raw({}, length=2**63),
-        raw(b"{"), raw(b"[]"), raw(b"\xff\xfe"), raw(b"[" * 100_000), raw(b'{"a":1,"a":2}'), raw({"a": 1}),
-        raw({"a": entry(dtype="F16")}, bytes(4)), raw({"a": entry(dtype=["F32"])}, bytes(4)),
-        raw({"a": {**entry(), "x": 1}}, bytes(4)), raw({"a": entry(shape=[-1])}, bytes(4)),
-        raw({"a": entry(shape=[True])}, bytes(4)), raw({"a": entry(shape=[1.0])}, bytes(4)),
-        raw({"a": entry(shape=[1] * 9)}, bytes(4)), raw({"a": entry(shape=[2**40, 2**40])}, bytes(4)),
-        raw({"a": entry(shape="1")}, bytes(4)), raw({"a": entry(offsets=[4, 0])}, bytes(4)),
-        raw({"a": entry(offsets=[0, 4, 8])}, bytes(4)), raw({"a": entry(offsets=[1, 5])}, bytes(5)),
-        raw({"a": entry(), "b": entry()}, bytes(4)), raw({"": entry()}, bytes(4)),
-        raw({"n" * 257: entry()}, bytes(4)), raw({"a": entry(), "b": entry(offsets=[5, 9])}, bytes(9)),
-        raw({"a": entry("BOOL", [1], [0, 1])}, b"\x02"), raw(b'{"a":' + b"9" * 5000 + b"}"),
-    ],
-)  # fmt: skip
+INVALID = [
+    b"", b"1234567", VALID[:-1], VALID + b"\0", raw({"a": entry()}, bytes(4), 10**6), raw({}, length=2**63),
+    raw(b"{"), raw(b"[]"), raw(b"\xff\xfe"), raw(b"[" * 100_000), raw(b'{"a":1,"a":2}'), raw({"a": 1}),
+    raw({"a": entry(dtype="F16")}, bytes(4)), raw({"a": entry(dtype=["F32"])}, bytes(4)),
+    raw({"a": {**entry(), "x": 1}}, bytes(4)), raw({"a": entry(shape=[-1])}, bytes(4)),
+    raw({"a": entry(shape=[True])}, bytes(4)), raw({"a": entry(shape=[1.0])}, bytes(4)),
+    raw({"a": entry(shape=[1] * 9)}, bytes(4)), raw({"a": entry(shape=[2**40, 2**40])}, bytes(4)),
+    raw({"a": entry(shape="1")}, bytes(4)), raw({"a": entry(offsets=[4, 0])}, bytes(4)),
+    raw({"a": entry(offsets=[0, 4, 8])}, bytes(4)), raw({"a": entry(offsets=[1, 5])}, bytes(5)),
+    raw({"a": entry(), "b": entry()}, bytes(4)), raw({"": entry()}, bytes(4)),
+    raw({"n" * 257: entry()}, bytes(4)), raw({"a": entry(), "b": entry(offsets=[5, 9])}, bytes(9)),
+    raw({"a": entry("BOOL", [1], [0, 1])}, b"\x02"), raw(b'{"a":' + b"9" * 5000 + b"}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", INVALID)
 def test_invalid_files(data: bytes) -> None:
     with pytest.raises(TensorFileError):
         decode_tensors(data)
+
+
+@pytest.mark.parametrize("data", INVALID)
+def test_invalid_files_on_disk(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(TensorFileError):
+        read_tensors(tmp_path / "file")
+
+
+def test_a_file_that_ends_while_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(VALID[:-1])
+    monkeypatch.setattr(os, "fstat", lambda _: SimpleNamespace(st_size=len(VALID)))
+    with pytest.raises(TensorFileError, match="ends within 'a'"):
+        read_tensors(tmp_path / "file")
+
+
+def test_tensors_of_a_file_are_freed_one_by_one(tmp_path: Path) -> None:
+    large = np.arange(MAPPED_BYTES, dtype=np.float32)
+    (tmp_path / "file").write_bytes(encode_tensors({**STATE, "large": large, "other": large}))
+    read = read_tensors(tmp_path / "file")
+    assert compute_state_root(read) == compute_state_root({**STATE, "large": large, "other": large})
+    assert all(not array.flags.writeable for array in read.values())
+    gone = [weakref.ref(array.base) for name, array in read.items() if name in ("large", "w", "mask")]
+    kept = [read["other"], read["b"]]
+    del read
+    assert [ref() for ref in gone] == [None, None, None] and kept[0][-1] == large[-1]
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,14 @@ import pytest
 
 from consensus.commit.hashing import Hash32, blake2_256
 from consensus.commit.state import State, compute_state_root
+from consensus.commit.tensor import Array
 from consensus.exact.errors import NonFiniteState
+from consensus.graph import Graph
+from consensus.graph.builder import GraphBuilder
+from miner.kernels import Executor
+from miner.kernels.native.hashing import HashlibHasher
 from miner.store.tensor_file import decode_tensors, encode_tensors
+from miner.work import commitment
 from miner.work.commitment import MAX_SPOOLED, CheckpointPipeline, Spool, StateCommitter
 from miner.work.data import make_dataset
 from miner.work.segment import SegmentExecution, SegmentJob, SegmentResult, Training, execute_segment, run_segment
@@ -99,7 +105,7 @@ def test_training_does_not_wait_for_a_commitment_but_for_the_second(tmp_path: Pa
 
     pipeline = CheckpointPipeline(ZERO, Spool(tmp_path), on_segment)
     pipeline.put(make_execution(0, make_state(0)))
-    pipeline.check()  # the training goes on: the commitment of segment 0 hangs
+    pipeline.on_step()  # the training goes on: the commitment of segment 0 hangs
     second = threading.Thread(target=pipeline.put, args=(make_execution(1, make_state(1)),))
     second.start()
     second.join(0.2)
@@ -128,6 +134,69 @@ def test_committed_state_is_free_after_the_next_step(tmp_path: Path) -> None:
     assert alive == [False, False]
 
 
+class LateHasher(HashlibHasher):
+    """Begins only when the training has had every chance to write over what it reads: at its end, or when it waits."""
+
+    def __init__(self) -> None:
+        self.is_trained = threading.Event()
+
+    def compute_tensor_root(self, tensor: Array) -> Hash32:
+        self.is_trained.wait(0.3)
+        return super().compute_tensor_root(tensor)
+
+
+def make_counting_graph() -> Graph:
+    g = GraphBuilder()
+    g.output("state", "w", g.add("add", g.input("state", "w", "f32", (5000,)), g.f32(1.0)))
+    for kind in ("loss", "grad_norm"):
+        g.output(kind, kind, g.reduce("sum", g.input("batch", "x", "f32", (8, 40)), (0, 1), False))
+    return g.finish()
+
+
+@pytest.mark.parametrize("backend", ["native", "numpy"])
+def test_no_tensor_is_written_over_while_it_is_committed(
+    backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not even by a commitment that takes longer than a segment; and none makes the executor take a third buffer."""
+    monkeypatch.setattr(commitment, "HELD_BYTES", 0)
+    arrays = make_arrays()
+    del arrays["y"]
+    executor, dataset = Executor(make_counting_graph(), backend), make_dataset(arrays, ORDER)
+    start, results, addresses = {"w": np.zeros(5000, np.float32)}, [], set()
+    training, hasher = Training(executor, dataset, start), LateHasher()
+    pipeline = CheckpointPipeline(
+        compute_state_root(start), Spool(tmp_path), lambda *r: results.append((r[0].end_state_root, r[1])), None,
+        StateCommitter(hasher),
+    )  # fmt: skip
+
+    def on_step(*_: object) -> None:
+        addresses.add(training.state["w"].ctypes.data)
+        pipeline.on_step()
+
+    for index in range(2):
+        pipeline.put(training.execute(SegmentJob(SEED, index, 4, ZERO), on_step=on_step))
+    hasher.is_trained.set()
+    pipeline.finish()
+    pipeline.close()
+    for steps, (root, file) in zip((4, 8), results, strict=True):
+        wanted = {"w": np.full(5000, steps, np.float32)}
+        assert root == compute_state_root(wanted) and file is not None
+        assert file.read_bytes() == encode_tensors(wanted)
+    assert backend != "native" or len(addresses) == 2
+
+
+def test_error_of_a_large_commitment_comes_out_of_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commitment, "HELD_BYTES", 0)
+    pipeline = CheckpointPipeline(ZERO, Spool(tmp_path), lambda *_: None)
+    pipeline.put(make_execution(0, {"w": np.array([np.nan], np.float32)}))
+    with pytest.raises(NonFiniteState):
+        pipeline.on_step()
+    pipeline.on_step()
+    pipeline.close()
+
+
 def test_error_of_a_commitment_comes_out_of_the_next_call(tmp_path: Path) -> None:
     told: list[int] = []
     pipeline = CheckpointPipeline(ZERO, Spool(tmp_path), lambda result, _: told.append(result.index))
@@ -136,7 +205,7 @@ def test_error_of_a_commitment_comes_out_of_the_next_call(tmp_path: Path) -> Non
     pipeline.put(make_execution(1, dict(bad)))
     with pytest.raises(NonFiniteState):
         for _ in range(1000):
-            pipeline.check()
+            pipeline.on_step()
             time.sleep(0.01)
     assert told == [0]
     pipeline.put(make_execution(1, dict(bad)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections import defaultdict
 
 import numpy as np
@@ -96,6 +97,19 @@ def test_blocks_are_used_again_when_nobody_holds_them() -> None:
         inputs[("state", "w")] = program.run(inputs)[("state", "w")]
         addresses.add(inputs[("state", "w")].ctypes.data)
     assert len(addresses) == 2
+
+
+def test_memory_of_states_that_were_held_goes_back() -> None:
+    executor = Executor(scale_graph({"w": 2.0}), "native")
+    states, batch = [{"w": np.ones(3, F)}], {"x": np.zeros(3, F)}
+    for _ in range(3):
+        states.append(executor.step(states[-1], batch)[0])
+    blocks = [weakref.ref(state["w"].base) for state in states[1:]]
+    state = states[-1]
+    del states
+    for _ in range(3):
+        state = executor.step(state, batch)[0]
+    assert sum(block() is not None for block in blocks) == 2 and state["w"][0] == 2.0**6
 
 
 def test_unchanged_state_is_the_given_array() -> None:
