@@ -270,8 +270,8 @@ async def load_genesis_authorities(folder: Path, read: Callable[[], Awaitable[by
 class GrandpaFiles:
     """The own votes of the last round and the authority state after the finalised block, each a small file.
 
-    Written by rename, so a killed process leaves the old or the new one. Votes are on the disk before they are sent: what
-    a power loss takes back would be signed again for another block, and that costs a voter its bond.
+    Written by rename, so a killed process leaves the old or the new one. Votes are on the disk before they are sent:
+    what a power loss takes back would be signed again for another block, and that costs a voter its bond.
     """
 
     def __init__(self, folder: Path) -> None:
