@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -197,21 +196,14 @@ class LieStory:
         )  # fmt: skip
 
 
-def run_lie(options: LieOptions, as_json: bool) -> int:
-    """The command `aipow-devnet demo --cheat NAME`; exit code 0 when every finding held, 1 when not, 130 on Ctrl-C."""
+def run_lie(options: LieOptions, group: ProcessGroup, as_json: bool) -> int:
+    """The command `aipow-devnet demo --cheat NAME`; its exit code: 0 when every finding held, 1 when not."""
     console = Console(stderr=as_json)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="aipow-lie-"))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: no process is left behind
     started = time.monotonic()
-    with ProcessGroup() as group:
-        story = LieStory(options, group, folder)
-        try:
-            findings = story.run(lambda phase: console.print(f"{time.monotonic() - started:6.1f} s  {phase}"))
-        except KeyboardInterrupt:
-            console.print("interrupted; stopping all processes")
-            return 130
-        for line in story.tell():
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        report(findings, time.monotonic() - started, folder, console, as_json)
+    story = LieStory(options, group, folder)
+    findings = story.run(lambda phase: console.print(f"{time.monotonic() - started:6.1f} s  {phase}"))
+    for line in story.tell():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    report(findings, time.monotonic() - started, folder, console, as_json)
     return 0 if all(finding.held for finding in findings) else 1
