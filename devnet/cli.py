@@ -32,6 +32,7 @@ class LieName(StrEnum):
     DATA = "data"
     VERIFIER = "verifier"
     WITHHOLD = "withhold"
+    UNSEEN = "unseen"
 
 
 DEFAULT_RPC_PORT = 9944
@@ -111,7 +112,8 @@ def demo(
 
     With --cheat, a shorter story on preset dev: a miner flips one bit in a matmul (op), trains on one wrong element
     (data) or serves nobody its data (withhold), or a validator accuses an honest miner (verifier); the dispute is
-    played by the daemons and printed as a tree (withhold: they ask on chain, and there is no answer).
+    played by the daemons and printed as a tree (withhold: they ask on chain, and there is no answer). In `unseen` a
+    miner lies where nobody is drawn to check, and a validator with --watch 1 finds it.
     """
     if cheat is not None:
         _run_story(lambda group: _demo_lie(cheat, group, json_summary, folder, seconds))
