@@ -212,3 +212,12 @@ def check_model(first_loss: float, last_loss: float, state_root: str, source: st
 def check_epochs(epochs: int) -> Finding:
     """The run saw at least `MIN_EPOCHS` whole epochs."""
     return Finding("epochs", epochs >= MIN_EPOCHS, f"{epochs} epochs (at least {MIN_EPOCHS})", {"epochs": epochs})
+
+
+def check_unseen(unit: tuple[int, int], drawn: Sequence[tuple[int, int]]) -> Finding:
+    """The refused unit (task, number) is none of those that verifiers were `drawn` for: whoever found it out looked
+    unasked."""
+    held = unit not in drawn and unit[0] >= 0
+    found = "found out by a watcher alone" if held else "not found out by a watcher alone"
+    text = f"unit {unit[0]}/{unit[1]} was {found}; verifiers were drawn for {len(drawn)} units"
+    return Finding("unseen", held, text, {"unit": list(unit), "drawn": [list(entry) for entry in drawn]})

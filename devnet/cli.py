@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,9 +16,10 @@ import typer
 
 from chain.open_chain import export_spec
 from devnet.operator import OperatorOptions, run_operator
-from devnet.processes import DevnetError
+from devnet.processes import DevnetError, ProcessGroup
 from miner.cli.common import USER_ERRORS, fail, run_app, run_async
 from miner.console import set_up_logging
+from miner.interrupt import run_interruptibly
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, invoke_without_command=True
@@ -30,6 +32,7 @@ class LieName(StrEnum):
     DATA = "data"
     VERIFIER = "verifier"
     WITHHOLD = "withhold"
+    UNSEEN = "unseen"
 
 
 DEFAULT_RPC_PORT = 9944
@@ -109,34 +112,52 @@ def demo(
 
     With --cheat, a shorter story on preset dev: a miner flips one bit in a matmul (op), trains on one wrong element
     (data) or serves nobody its data (withhold), or a validator accuses an honest miner (verifier); the dispute is
-    played by the daemons and printed as a tree (withhold: they ask on chain, and there is no answer).
+    played by the daemons and printed as a tree (withhold: they ask on chain, and there is no answer). In `unseen` a
+    miner lies where nobody is drawn to check, and a validator with --watch 1 finds it.
     """
     if cheat is not None:
-        _demo_lie(cheat, json_summary, folder, seconds)
-    from dataclasses import replace  # noqa: PLC0415 - the demo's imports (torch) cost seconds that a node need not pay
+        _run_story(lambda group: _demo_lie(cheat, group, json_summary, folder, seconds))
 
-    from devnet.demo import DemoOptions, run_demo  # noqa: PLC0415
-    from devnet.network import DEMO_PLAN  # noqa: PLC0415
+    def run_main_job(group: ProcessGroup) -> int:
+        from dataclasses import replace  # noqa: PLC0415 - the demo's imports (torch) cost seconds
 
-    options = DemoOptions(
-        plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds, folder=folder, keep=keep
-    )
-    _end_with(lambda: run_demo(options, json_summary))
+        from devnet.demo import DemoOptions, run_demo  # noqa: PLC0415
+        from devnet.network import DEMO_PLAN  # noqa: PLC0415
+
+        options = DemoOptions(plan=replace(DEMO_PLAN, preset=preset), limit_seconds=seconds, folder=folder)
+        return run_demo(options, group, json_summary)
+
+    def stay(group: ProcessGroup) -> None:
+        from devnet.demo import keep_running  # noqa: PLC0415 - as above
+
+        keep_running(group, json_summary)
+
+    _run_story(run_main_job, stay if keep else None)
 
 
-def _demo_lie(cheat: LieName, json_summary: bool, folder: Path | None, seconds: float) -> NoReturn:
+def _demo_lie(cheat: LieName, group: ProcessGroup, json_summary: bool, folder: Path | None, seconds: float) -> int:
     from devnet.lies import LieOptions, run_lie  # noqa: PLC0415 - as above
 
-    options = LieOptions(cheat.value, limit_seconds=seconds, folder=folder)
-    _end_with(lambda: run_lie(options, json_summary))
+    return run_lie(LieOptions(cheat.value, limit_seconds=seconds, folder=folder), group, json_summary)
 
 
-def _end_with(work: Callable[[], int]) -> NoReturn:
-    """Runs a story and ends with its exit code."""
-    try:
-        code = work()
-    except (*USER_ERRORS, DevnetError) as error:
-        fail(str(error))
+def _run_story(work: Callable[[ProcessGroup], int], stay: Callable[[ProcessGroup], None] | None = None) -> NoReturn:
+    """Runs a story and ends with its exit code, 130 on Ctrl-C; `stay` goes on with its processes until Ctrl-C."""
+    with ProcessGroup() as group:
+
+        def stop() -> None:
+            typer.echo("interrupted; stopping all processes", err=True)
+            group.stop()
+
+        try:
+            code = run_interruptibly(lambda: work(group), stop)
+            if stay is not None:
+                with contextlib.suppress(KeyboardInterrupt):
+                    run_interruptibly(lambda: stay(group), stop)
+        except (*USER_ERRORS, DevnetError) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            code = 130
     sys.stdout.flush()
     os._exit(code)  # every process and file is closed; unloading PyTorch takes seconds on a busy machine
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -50,7 +49,6 @@ class DemoOptions:
     steps: int = 10
     limit_seconds: float = 300.0
     folder: Path | None = None
-    keep: bool = False
 
 
 @dataclass
@@ -192,23 +190,13 @@ def decode_text(value: str) -> str:
     return bytes.fromhex(value[2:]).decode() if value.startswith("0x") else value
 
 
-def run_demo(options: DemoOptions, as_json: bool) -> int:
-    """The command `aipow-devnet demo`; returns its exit code: 0 when every finding held, 1 when not, 130 on Ctrl-C."""
+def run_demo(options: DemoOptions, group: ProcessGroup, as_json: bool) -> int:
+    """The command `aipow-devnet demo`; returns its exit code: 0 when every finding held, 1 when not."""
     console = Console(stderr=as_json)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="aipow-demo-"))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: no process is left behind
-    with ProcessGroup() as group:
-        demo = Demo(options, group, folder)
-        try:
-            findings = _run_live(demo, console)
-        except KeyboardInterrupt:
-            console.print("interrupted; stopping all processes")
-            return 130
-        seconds = time.monotonic() - demo.state.started
-        report(findings, seconds, folder, console, as_json)
-        if options.keep:
-            _keep_running(demo, console)
+    demo = Demo(options, group, folder)
+    findings = _run_live(demo, console)
+    report(findings, time.monotonic() - demo.state.started, folder, console, as_json)
     return 0 if all(finding.held for finding in findings) else 1
 
 
@@ -242,13 +230,13 @@ def report(findings: list[Finding], seconds: float, folder: Path, console: Conso
     console.print(f"{seconds:.0f} s; logs and data in {folder}", highlight=False)
 
 
-def _keep_running(demo: Demo, console: Console) -> None:
+def keep_running(group: ProcessGroup, as_json: bool) -> None:
+    """Says where the nodes are, and waits until the group is stopped or a process dies (`DevnetError`)."""
+    console = Console(stderr=as_json)
     console.print("the devnet goes on; Ctrl-C ends it")
-    for node in demo.network.nodes():
-        console.print(f"  {node.name}: {node.rpc_url}", highlight=False)
-    try:
-        while True:
-            demo.group.check()
-            time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        console.print("stopping all processes")
+    for process in group.processes:
+        if process.rpc_port:
+            console.print(f"  {process.name}: {process.rpc_url}", highlight=False)
+    while True:
+        group.check()
+        time.sleep(POLL_SECONDS)

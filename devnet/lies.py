@@ -4,15 +4,15 @@
     data      a miner trains on one wrong element of a batch; the chain itself looks the element up
     verifier  a validator attests something false against an honest miner, and must defend it in a game
     withhold  a miner serves nobody what verifiers need; one of them asks on chain, and there is no answer either
+    unseen    a miner flips a bit in units that nobody is drawn to check; a validator that watches unasked finds it
 """
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,7 @@ from devnet.checks import (
     check_silence,
     check_slashes,
     check_unit,
+    check_unseen,
 )
 from devnet.demo import report
 from devnet.network import DemoNetwork, MinerPlan, NetworkPlan, ValidatorPlan
@@ -38,8 +39,14 @@ HONEST_MINER, LIAR_MINER = MinerPlan("honest miner", "//Bob"), "//Dave"
 VALIDATORS = (ValidatorPlan("validator 1", "//Eve"), ValidatorPlan("validator 2", "//Ferdie"))
 
 
-GENESIS = {"verification": {"challengePpm": 1_000_000}}
+Genesis = Mapping[str, Mapping[str, object]]
+"""Values of a genesis that differ from the preset's, by pallet."""
+
+GENESIS: Genesis = {"verification": {"challengePpm": 1_000_000}}
 """Every unit is challenged, so that no story waits for luck."""
+
+UNSEEN_GENESIS: Genesis = {"verification": {"challengePpm": 100, "watchBlocks": 40}}
+"""One unit in 10,000 is challenged, which the bond of 200 UNIT still makes enough for units of up to 10^9 MACs."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Lie:
     """Name of the slash."""
     verdict: str
     """How the game ends; empty where an ask on chain decides, to which there is no answer."""
+    genesis: Genesis = field(default_factory=lambda: GENESIS)
+    is_unseen: bool = False
+    """Whether nobody may have been drawn to check the unit."""
 
 
 LIES: dict[str, Lie] = {
@@ -75,6 +85,10 @@ LIES: dict[str, Lie] = {
         (HONEST_MINER, MinerPlan("liar", LIAR_MINER, cheat="withhold")), VALIDATORS, LIAR_MINER, "Solver",
         "Unavailable", "",
     ),
+    "unseen": Lie(
+        (MinerPlan("liar", LIAR_MINER, cheat="op"),), (ValidatorPlan("watcher", "//Eve", watch=1.0),), LIAR_MINER,
+        "Solver", "WrongResult", "Refuted", UNSEEN_GENESIS, is_unseen=True,
+    ),
 }  # fmt: skip
 
 
@@ -91,6 +105,8 @@ class LieOptions:
     steps: int = 20
     limit_seconds: float = 300.0
     folder: Path | None = None
+    genesis: Genesis = field(default_factory=dict)
+    """Instead of what the lie's own genesis has of a pallet."""
 
 
 class LieStory:
@@ -98,7 +114,8 @@ class LieStory:
 
     def __init__(self, options: LieOptions, group: ProcessGroup, folder: Path) -> None:
         self.options, self.lie, self.group = options, LIES[options.name], group
-        plan = NetworkPlan(options.preset, self.lie.miners, self.lie.validators, GENESIS)
+        genesis = {**self.lie.genesis, **options.genesis}
+        plan = NetworkPlan(options.preset, self.lie.miners, self.lie.validators, genesis)
         self.network = DemoNetwork(plan, folder, group)
         self.liar = Wallet.from_uri(self.lie.liar).address
         self.watcher: Watcher
@@ -152,6 +169,8 @@ class LieStory:
         unit = self._unit()
         is_refused, is_final = unit in watcher.refused_units, unit in {entry[:2] for entry in watcher.final_units}
         findings.append(check_unit(is_refused, is_final, lie.role == "Solver"))
+        if lie.is_unseen:
+            findings.append(check_unseen(unit, watcher.drawn_units))
         return findings
 
     def tell(self) -> list[str]:
@@ -197,21 +216,14 @@ class LieStory:
         )  # fmt: skip
 
 
-def run_lie(options: LieOptions, as_json: bool) -> int:
-    """The command `aipow-devnet demo --cheat NAME`; exit code 0 when every finding held, 1 when not, 130 on Ctrl-C."""
+def run_lie(options: LieOptions, group: ProcessGroup, as_json: bool) -> int:
+    """The command `aipow-devnet demo --cheat NAME`; its exit code: 0 when every finding held, 1 when not."""
     console = Console(stderr=as_json)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="aipow-lie-"))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: no process is left behind
     started = time.monotonic()
-    with ProcessGroup() as group:
-        story = LieStory(options, group, folder)
-        try:
-            findings = story.run(lambda phase: console.print(f"{time.monotonic() - started:6.1f} s  {phase}"))
-        except KeyboardInterrupt:
-            console.print("interrupted; stopping all processes")
-            return 130
-        for line in story.tell():
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        report(findings, time.monotonic() - started, folder, console, as_json)
+    story = LieStory(options, group, folder)
+    findings = story.run(lambda phase: console.print(f"{time.monotonic() - started:6.1f} s  {phase}"))
+    for line in story.tell():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    report(findings, time.monotonic() - started, folder, console, as_json)
     return 0 if all(finding.held for finding in findings) else 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chain.open_chain import export_spec
 from devnet.operator import OPERATOR_URI
 from devnet.processes import DevnetError, ManagedProcess, ProcessGroup, find_free_port, wait_until
 
@@ -90,14 +89,8 @@ class DemoNetwork:
     def start_operator(self) -> None:
         """Writes the chain spec and starts the operator's node; returns when it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "devnet.cli", "export-spec", "--preset", self.plan.preset]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise DevnetError(f"export-spec failed: {done.stderr.strip()[-800:]}")
-        document = json.loads(done.stdout)
-        for pallet, values in self.plan.genesis.items():
-            document["genesis"]["runtimeGenesis"]["patch"].setdefault(pallet, {}).update(values)
-        self.spec.write_text(json.dumps(document))
+        overrides = {pallet: dict(values) for pallet, values in self.plan.genesis.items()}
+        self.spec.write_text(json.dumps(export_spec(self.plan.preset, overrides=overrides)))
         ports = [find_free_port() for _ in range(3)]
         arguments = ["--chain", str(self.spec), "--base-path", str(self.folder / "operator")]
         arguments += ["--rpc-port", str(ports[0]), "--p2p-port", str(ports[1]), "--blob-port", str(ports[2])]

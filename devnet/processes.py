@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -37,6 +38,13 @@ class ProcessDied(DevnetError):
         tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
         super().__init__(f"{name} ended with exit code {code}; the end of {log}:\n{tail}")
         self.name, self.code, self.log = name, code, log
+
+
+class GroupStopped(DevnetError):
+    """The devnet was stopped, by Ctrl-C for example."""
+
+    def __init__(self) -> None:
+        super().__init__("the devnet's processes were stopped; start it again")
 
 
 class WaitTimeout(DevnetError):
@@ -172,10 +180,15 @@ class ManagedProcess:
 
 
 class ProcessGroup:
-    """Every process of a devnet; leaving the context stops them all within `STOP_SECONDS`."""
+    """Every process of a devnet; leaving the context stops them all within `STOP_SECONDS`.
+
+    Another thread may stop the group: whoever starts or checks a process afterwards gets a `GroupStopped`.
+    """
 
     def __init__(self) -> None:
         self.processes: list[ManagedProcess] = []
+        self._is_stopped = False
+        self._lock = threading.Lock()
 
     def __enter__(self) -> ProcessGroup:
         return self
@@ -186,21 +199,29 @@ class ProcessGroup:
         self.stop()
 
     def start(self, process: ManagedProcess) -> ManagedProcess:
-        """Starts a process and takes charge of ending it."""
-        self.processes.append(process)
-        process.start()
+        """Starts a process and takes charge of ending it. Raises `GroupStopped`."""
+        with self._lock:
+            self._check_going_on()
+            self.processes.append(process)
+            process.start()
         return process
 
     def check(self) -> None:
-        """Raises `ProcessDied` for the first process that ended by itself."""
+        """Raises `ProcessDied` for the first process that ended by itself, `GroupStopped` after `stop`."""
+        self._check_going_on()
         for process in self.processes:
             process.check()
 
     def stop(self) -> list[str]:
-        """Ends all processes together; names of those that had to be killed."""
-        for process in self.processes:
+        """Ends all processes together and lets no other start; names of those that had to be killed."""
+        with self._lock:
+            self._is_stopped = True
+            processes, self.processes = self.processes, []
+        for process in processes:
             process.interrupt()
         deadline = time.monotonic() + STOP_SECONDS
-        killed = [process.name for process in self.processes if not process.join(deadline)]
-        self.processes.clear()
-        return killed
+        return [process.name for process in processes if not process.join(deadline)]
+
+    def _check_going_on(self) -> None:
+        if self._is_stopped:
+            raise GroupStopped

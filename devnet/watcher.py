@@ -62,6 +62,8 @@ class Watcher:
     schedules: dict[int, dict[str, int]] = field(default_factory=dict)
     final_units: list[tuple[int, int, str]] = field(default_factory=list)
     refused_units: list[tuple[int, int]] = field(default_factory=list)
+    drawn_units: list[tuple[int, int]] = field(default_factory=list)
+    """Task and unit of those that verifiers were drawn for."""
     unanswered: list[tuple[int, int, str]] = field(default_factory=list)
     """Task, unit and solver of asks on chain that nobody answered in time."""
     answered: int = 0
@@ -171,6 +173,9 @@ class Watcher:
     def _on_refused(self, event: dict[str, Any]) -> None:
         self.refused_units.append((event["task"], event["unit"]))
 
+    def _on_drawn(self, event: dict[str, Any]) -> None:
+        self.drawn_units.append((event["task"], event["unit"]))
+
     def _on_unanswered(self, event: dict[str, Any]) -> None:
         self.unanswered.append((event["task"], event["unit"], event["solver"]))
 
@@ -198,6 +203,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[Watcher, dict[str, Any]], None]] = {
     ("Tasks", "UnitFinal"): Watcher._on_final,
     ("Verification", "Mismatched"): Watcher._on_mismatch,
     ("Verification", "UnitRefused"): Watcher._on_refused,
+    ("Verification", "VerifiersDrawn"): Watcher._on_drawn,
     ("Stakes", "Slashed"): Watcher._on_slash,
     ("Availability", "Unanswered"): Watcher._on_unanswered,
     ("Availability", "Answered"): Watcher._on_answered,

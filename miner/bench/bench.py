@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -171,6 +172,11 @@ class _Process:
         lines = self._errors.read_text(errors="replace").strip().splitlines()[-SHOWN_LINES:]
         return f"the measuring process ended with {self._process.returncode}" + "".join(f"\n  {x}" for x in lines)
 
+    def kill(self) -> None:
+        """Ends the process at once; whoever waits for its answer gets `SideFailed`."""
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """Ends the process, gently first; harmless when repeated."""
         if self._process.stdin is not None:
@@ -187,14 +193,49 @@ class _Process:
             self._process.stdout.close()
 
 
+class _Running:
+    """The measuring processes of this process."""
+
+    def __init__(self) -> None:
+        self._processes: set[_Process] = set()
+        self._is_ended = False
+        self._lock = threading.Lock()
+
+    def start(self, environment: dict[str, str], options: dict[str, Any]) -> _Process:
+        with self._lock:
+            if self._is_ended:
+                raise SideFailed(str(options["side"]), str(options["model"]), "is not started any more")
+            process = _Process(options, environment)
+            self._processes.add(process)
+        return process
+
+    def close(self, process: _Process) -> None:
+        process.close()
+        self._processes.discard(process)
+
+    def end(self) -> None:
+        with self._lock:
+            self._is_ended = True
+            for process in list(self._processes):
+                process.kill()
+
+
+_running = _Running()
+
+
+def end_all() -> None:
+    """Kills all measuring processes, from another thread, and lets no other start: `measure` raises `SideFailed`."""
+    _running.end()
+
+
 @contextmanager
 def start(environment: dict[str, str], **options: Any) -> Iterator[_Process]:
     """A measuring process (`miner.bench.worker`), ended with the block."""
-    process = _Process(options, environment)
+    process = _running.start(environment, options)
     try:
         yield process
     finally:
-        process.close()
+        _running.close(process)
 
 
 def measure(model: str, threads: int, options: Options, tell: Tell) -> Row:

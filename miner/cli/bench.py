@@ -11,6 +11,7 @@ import typer
 
 from miner.cli.common import fail
 from miner.cli.progress import Progress
+from miner.interrupt import run_interruptibly
 
 DEFAULT_MODELS = "gpt2-10m"
 
@@ -42,8 +43,16 @@ def bench(  # noqa: PLR0913 - the command's options
     """
     counts = _parse_threads(threads)
     with Progress("loading the models' list") as progress:
-        chosen = _choose_models(models)
-        rows = _measure(chosen, counts, runs, is_compiled, is_fused, backend, progress, is_json)
+
+        def work() -> list[dict[str, object]]:
+            chosen = _choose_models(models)
+            return _measure(chosen, counts, runs, is_compiled, is_fused, backend, progress, is_json)
+
+        try:
+            rows = run_interruptibly(work, _end_processes)
+        except KeyboardInterrupt:
+            typer.echo("stopped; the measuring processes are ended", err=True)
+            sys.exit(130)
     if is_json:
         from miner.inspect.machine import look_at_machine
 
@@ -73,10 +82,13 @@ def _measure(
                     progress.print(format_row(row))
     except BenchError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        typer.echo("stopped; the measuring processes are ended", err=True)
-        sys.exit(130)
     return rows
+
+
+def _end_processes() -> None:
+    from miner.bench.bench import end_all
+
+    end_all()
 
 
 def _parse_threads(text: str) -> list[int]:

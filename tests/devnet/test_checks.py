@@ -15,6 +15,7 @@ from devnet.checks import (
     check_silence,
     check_slashes,
     check_unit,
+    check_unseen,
     check_verification,
 )
 
@@ -132,3 +133,10 @@ def test_verification_at_and_past_its_share() -> None:
 def test_nothing_verified_or_nothing_executed_is_a_failure() -> None:
     assert not check_verification({"fast": 1e9}, {"one": 0.0}).held
     assert not check_verification({"fast": 0.0}, {"one": 1e9}).held
+
+
+def test_an_unseen_unit_is_one_that_nobody_was_drawn_for() -> None:
+    assert check_unseen((0, 1), [(0, 2)]).held
+    assert check_unseen((0, 1), []).held
+    assert not check_unseen((0, 1), [(0, 2), (0, 1)]).held
+    assert not check_unseen((-1, -1), []).held
