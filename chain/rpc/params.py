@@ -91,15 +91,20 @@ class Params:
 
 
 def parse_hex(value: Any, name: str, limit: int) -> bytes:
-    """Bytes of a 0x-hex string of at most `limit` bytes."""
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise InvalidParams(name, "expected a hex string that starts with 0x")
-    if len(value) > 2 + 2 * limit:
+    """Bytes of a hex string of at most `limit` bytes; 0x in front may be missing, as polkadot-sdk allows and
+    async-substrate-interface relies on."""
+    if not isinstance(value, str):
+        raise InvalidParams(name, "expected a hex string")
+    digits = value.removeprefix("0x")
+    if len(digits) > 2 * limit:
         raise InvalidParams(name, f"more than {limit} bytes")
     try:
-        return bytes.fromhex(value[2:])
+        data = bytes.fromhex(digits)
     except ValueError as error:
-        raise InvalidParams(name, "no hex") from error
+        raise InvalidParams(name, "expected an even number of hex digits") from error
+    if 2 * len(data) != len(digits):  # fromhex passes over blanks
+        raise InvalidParams(name, "expected hex digits without blanks")
+    return data
 
 
 def parse_block_number(value: Any, name: str) -> int:
