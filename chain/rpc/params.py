@@ -79,6 +79,21 @@ class Params:
         """The parameter as JSON gave it; the caller checks it."""
         return self._next(name)
 
+    def flag(self, name: str) -> bool:
+        """A required boolean."""
+        value = self._next(name)
+        if not isinstance(value, bool):
+            raise InvalidParams(name, "expected true or false")
+        return value
+
+    def hashes(self, name: str, limit: int) -> list[bytes]:
+        """A required 32-byte hash, or a list of them."""
+        value = self._next(name)
+        values = value if isinstance(value, list) else [value]
+        if len(values) > limit:
+            raise InvalidParams(name, f"at most {limit} hashes")
+        return [_sized(parse_hex(item, name, 32), name) for item in values]
+
     def account(self, name: str) -> bytes:
         """A required account: SS58 of any prefix, or 32 bytes in 0x-hex."""
         value = self.text(name)

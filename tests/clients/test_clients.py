@@ -41,6 +41,7 @@ CLIENTS = [
     Client("substrate_interface.py", "//Bob", "http://substrate-interface.example"),
     Client("async_substrate.py", "//Charlie", "http://async-substrate.example"),
     Client("polkadot_js.mjs", "//Dave", "http://polkadot.js.example"),
+    Client("papi.mjs", "//Eve", "http://papi.example"),
 ]
 
 
