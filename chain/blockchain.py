@@ -7,7 +7,9 @@ are one LevelDB batch: after kill -9 it is there whole or not at all.
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +93,8 @@ class Blockchain:
         self._pruning = StatePruning(self._store, self._trie, kept_states)
         self._versions: dict[bytes, RuntimeVersion] = {}
         self.witness = BlockWitness()
+        self._pins: Counter[bytes] = Counter()
+        self._pins_lock = threading.Lock()
         self._open(genesis)
 
     @staticmethod
@@ -209,6 +213,10 @@ class Blockchain:
         """The hash of block `number` on the best chain, None above it."""
         return self._store.hash_of(number)
 
+    def fork_blocks(self) -> list[Header]:
+        """Headers of all blocks above the finalised one, on every fork, parents before children."""
+        return [self._header(block) for block in self._tree.blocks() if block != self._tree.root]
+
     def is_descendant(self, ancestor: bytes, block: bytes) -> bool:
         """Whether `block` is `ancestor` or lies above it (both not below the finalised block)."""
         return self._tree.path(ancestor, block) is not None
@@ -220,9 +228,22 @@ class Blockchain:
     def state_at(self, block_hash: bytes) -> StateView:
         """The state after a block; raises UnknownBlock, StatePruned."""
         header = self._header(block_hash)
-        if self._pruning.is_pruned(header.number) or not self._is_followed(header):
+        is_gone = self._pruning.is_pruned(header.number) or not self._is_followed(header)
+        if is_gone and block_hash not in self._pins:
             raise StatePruned(block_hash, header.number)
         return self._views.get(header.state_root)
+
+    def pin(self, block_hash: bytes) -> None:
+        """Keeps a block whose state is still there, and that state, until it is unpinned as often. From any thread."""
+        with self._pins_lock:
+            self._pins[block_hash] += 1
+
+    def unpin(self, block_hash: bytes) -> None:
+        """Takes a `pin` back; the next finalisation may delete what only that kept. From any thread."""
+        with self._pins_lock:
+            self._pins[block_hash] -= 1
+            if self._pins[block_hash] <= 0:
+                del self._pins[block_hash]
 
     def storage(self, block_hash: bytes, key: bytes) -> bytes | None:
         """A value of the state after a block; raises UnknownBlock, StatePruned."""
@@ -416,8 +437,13 @@ class Blockchain:
             raise
         self._finalized = header
         self._best = self._header(self._tree.best)
-        self._pruning.on_finalized(header.number, [self._header(block).state_root for block in self._tree.blocks()])
+        kept = [*self._tree.blocks(), *self._pinned()]
+        self._pruning.on_finalized(header.number, [self._header(block).state_root for block in kept])
         return result
+
+    def _pinned(self) -> list[bytes]:
+        with self._pins_lock:
+            return list(self._pins)
 
     def _write_finality(
         self, before: ForkTree, block_hash: bytes, justification: bytes | None, result: Finality
@@ -429,7 +455,7 @@ class Blockchain:
         if justification is not None:
             self._store.put_justification(batch, block_hash, justification)
         self._store.put_heads(batch, best=self._tree.best, finalized=block_hash, leaves=self._tree.leaves())
-        self._store.delete_dropped(batch, result.dropped)
+        self._store.delete_dropped(batch, result.dropped, self._pinned())
         self.database.write(batch)
 
     def current_slot(self) -> int:

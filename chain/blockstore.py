@@ -117,13 +117,17 @@ class BlockStore:
         """States below `number` go with this batch."""
         batch.put(Column.META, _PRUNED, number.to_bytes(4, "little"))
 
-    def delete_dropped(self, batch: Batch, dropped: tuple[bytes, ...]) -> None:
-        """Deletes the blocks dropped *last* time; `dropped` stay one finality longer, for who still follows them."""
+    def delete_dropped(self, batch: Batch, dropped: tuple[bytes, ...], pinned: Iterable[bytes] = ()) -> None:
+        """Deletes the blocks dropped *last* time; `dropped` stay one finality longer, for who still follows them, and
+        `pinned` ones until they are no longer."""
+        kept = tuple(block_hash for block_hash in self._dropped if block_hash in set(pinned))
         for block_hash in self._dropped:
+            if block_hash in kept:
+                continue
             batch.delete(Column.HEADER, block_hash)
             batch.delete(Column.BODY, block_hash)
             self._headers.pop(block_hash, None)
-        self._dropped = dropped
+        self._dropped = kept + dropped
 
     def put_trie_deletions(self, batch: Batch, keys: Iterable[bytes]) -> None:
         """Removes trie nodes."""

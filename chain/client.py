@@ -282,7 +282,7 @@ class ChainClient:
 
         def estimate(substrate: SubstrateInterface) -> int:
             call = substrate.compose_call(pallet, function, dict(params))
-            return int(substrate.get_payment_info(call, key)["partial_fee"])
+            return int(substrate.get_payment_info(call, key)["partialFee"])
 
         return await self._run(estimate)
 

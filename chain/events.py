@@ -7,10 +7,11 @@ import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from chain.errors import Misuse
 from chain.primitives import Header
 
 QUEUE_SIZE = 1_024
-"""Events a slow reader may lag behind; then its stream ends, rather than that memory grows or it misses one."""
+"""Events a slow reader may lag behind; then its stream raises, rather than that memory grows or it misses one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,28 @@ class BlockFinalized:
 ChainEvent = BlockImported | BestChanged | BlockFinalized
 
 
+class ReaderTooSlow(Misuse):
+    """A stream's reader lagged too far behind; it missed events and must begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {QUEUE_SIZE} events were waiting to be read; open a new stream")
+
+
+_EventQueue = asyncio.Queue[ChainEvent | ReaderTooSlow | None]
+
+
 class EventBus:
     """Hands every published event to every open stream, in order."""
 
     def __init__(self) -> None:
-        self._queues: weakref.WeakSet[asyncio.Queue[ChainEvent | None]] = weakref.WeakSet()  # owned by their streams
+        self._queues: weakref.WeakSet[_EventQueue] = weakref.WeakSet()  # owned by their streams
 
     def publish(self, event: ChainEvent) -> None:
-        """To be called on the loop's thread. A stream that lags too far is ended."""
+        """To be called on the loop's thread. A stream that lags too far gets no more; then it raises."""
         for queue in list(self._queues):
             if queue.qsize() >= QUEUE_SIZE:
                 self._queues.discard(queue)
-                queue.put_nowait(None)
+                queue.put_nowait(ReaderTooSlow())
             else:
                 queue.put_nowait(event)
 
@@ -62,14 +73,19 @@ class EventBus:
         self._queues.clear()
 
     def stream(self) -> AsyncIterator[ChainEvent]:
-        """All events from this call on (not from the first `anext`); ends with the bus."""
-        queue: asyncio.Queue[ChainEvent | None] = asyncio.Queue()
+        """All events from this call on (not from the first `anext`); ends with the bus.
+
+        Raises `ReaderTooSlow` after the last event that was not missed.
+        """
+        queue: _EventQueue = asyncio.Queue()
         self._queues.add(queue)
         return self._drain(queue)
 
-    async def _drain(self, queue: asyncio.Queue[ChainEvent | None]) -> AsyncIterator[ChainEvent]:
+    async def _drain(self, queue: _EventQueue) -> AsyncIterator[ChainEvent]:
         try:
             while (event := await queue.get()) is not None:
+                if isinstance(event, ReaderTooSlow):
+                    raise event
                 yield event
         finally:
             self._queues.discard(queue)

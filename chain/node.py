@@ -66,7 +66,8 @@ class NodeConfig:
 
     `aura_uri`, `grandpa_uri`: secret URIs of keys to author and to vote with (besides those in its keystore); ports:
     0 takes a free one; `bootnodes`: multiaddresses with peer id, added to those of the spec; `allow_unsafe_rpc`:
-    offer `author_insertKey` and the like; `name`: what telemetry and logs call the node.
+    offer `author_insertKey` and the like; `rpc_origins`: web pages that may use the RPC besides local ones; `name`:
+    what telemetry and logs call the node.
     """
 
     spec: ChainSpec
@@ -79,6 +80,7 @@ class NodeConfig:
     aura_uri: str | None = None
     grandpa_uri: str | None = None
     allow_unsafe_rpc: bool = False
+    rpc_origins: tuple[str, ...] = ()
     name: str = "aipow"
     pool: PoolLimits = field(default_factory=PoolLimits)
 
@@ -138,7 +140,7 @@ class Node:
         self.sync.on_justification = self.grandpa.on_justification
         self.grandpa.on_missing = self.sync.on_head
         self.grandpa.on_double_vote = self.evidence.add
-        self.rpc = RpcServer(RpcConfig(config.rpc_host, config.rpc_port), self._rpc_context(), self._metrics())
+        self.rpc = RpcServer(self._rpc_config(), self._rpc_context(), self._metrics())
         await self.rpc.start()
         self._spawn("grandpa", self.grandpa.run())
         self._spawn("authoring", self.authoring.run())
@@ -216,6 +218,10 @@ class Node:
         return GrandpaService(
             NodeProvider(self.chain), authorities, key, self.imports.finalize, self.events, self.network, folder
         )
+
+    def _rpc_config(self) -> RpcConfig:
+        config = self.config
+        return RpcConfig(config.rpc_host, config.rpc_port, origins=frozenset(config.rpc_origins))
 
     def _rpc_context(self) -> RpcContext:
         spec = self.config.spec

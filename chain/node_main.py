@@ -45,6 +45,7 @@ async def _serve(options: argparse.Namespace, base_path: Path) -> None:
         aura_uri=options.dev_key,
         grandpa_uri=options.dev_key,
         allow_unsafe_rpc=options.rpc_unsafe,
+        rpc_origins=tuple(options.rpc_cors),
         name=options.name,
     )
     stopping = asyncio.Event()
@@ -79,6 +80,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dev-key", metavar="URI", help="secret URI of the key to author and vote with, like //Alice")
     parser.add_argument("--rpc-unsafe", action="store_true", help="offer author_insertKey and other unsafe methods")
+    parser.add_argument(
+        "--rpc-cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="web pages that may connect besides local ones, like https://polkadot.js.org, or all; may be repeated",
+    )
     parser.add_argument("--name", default="aipow", help="what the node calls itself to its peers")
     parser.add_argument("--export-spec", action="store_true", help="print the chain spec and exit")
     parser.add_argument("--raw", action="store_true", help="with --export-spec: write the genesis entry by entry")

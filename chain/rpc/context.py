@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from chain.equivocation import EvidenceBox
@@ -12,6 +13,9 @@ from chain.events import EventBus
 from chain.keystore import Keystore
 from chain.pool.service import PoolService
 from chain.primitives import Header
+from chain.rpc.runtimes import Runtimes
+from chain.runtime.api import RuntimeVersion
+from chain.state.view import StateView
 
 T = TypeVar("T")
 
@@ -38,6 +42,21 @@ class ChainView(Protocol):
 
     def hash_of(self, number: int) -> bytes | None:
         """Hash of the block of this number on the best chain."""
+
+    def fork_blocks(self) -> list[Header]:
+        """Headers of all blocks above the finalised one, parents before children."""
+
+    def state_at(self, block_hash: bytes) -> StateView:
+        """The state after a block. Raises `UnknownBlock`, `StatePruned`."""
+
+    def pin(self, block_hash: bytes) -> None:
+        """Keeps a block and its state until it is unpinned as often."""
+
+    def unpin(self, block_hash: bytes) -> None:
+        """Takes a `pin` back."""
+
+    def runtime_version(self, block_hash: bytes) -> RuntimeVersion:
+        """The version of the runtime in the state after a block."""
 
     def storage(self, block_hash: bytes, key: bytes) -> bytes | None:
         """A value of the state after the block."""
@@ -110,6 +129,11 @@ class RpcContext:
     keystore: Keystore
     evidence: EvidenceBox = field(default_factory=EvidenceBox)
     allow_unsafe: bool = False
+
+    @cached_property
+    def runtimes(self) -> Runtimes:
+        """Which runtime each block's state holds."""
+        return Runtimes(self.chain, self.run)
 
     def at(self, block_hash: bytes | None) -> bytes:
         """The given block, or the best one."""

@@ -1,7 +1,8 @@
 """Errors of the RPC, with their JSON-RPC codes.
 
-Codes below -32000 are JSON-RPC's; 1xxx belong to `author_*`, 4xxx to `state_*` and `chain_*`, as in polkadot-sdk
-(`substrate/client/rpc-api/src/*/error.rs`), because clients match them.
+Codes from -32700 to -32600 are JSON-RPC's, -320xx jsonrpsee's (the server of polkadot-sdk), -328xx those of the new
+specification's `chainHead_v1_*`; 1xxx belong to `author_*`, 4xxx to `state_*` and `chain_*`, as in polkadot-sdk
+(`substrate/client/rpc-api/src/*/error.rs`): clients match them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 UNSAFE_CALL = -32601
 TOO_MANY_SUBSCRIPTIONS = -32006
-OVERSIZED_REQUEST = -32007
+OVERSIZED_RESPONSE = -32008
+OVERSIZED_BATCH = -32010
+OVERSIZED_BATCH_RESPONSE = -32011
+TOO_MANY_FOLLOWS = -32800
+UNPINNED_BLOCK = -32801
+RUNTIME_NOT_FOLLOWED = -32802
+NO_CONTINUATION = -32803
+DUPLICATE_HASHES = -32804
 CLIENT_ERROR = 4003
 
 
@@ -70,6 +78,64 @@ class TooManySubscriptions(RpcError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(TOO_MANY_SUBSCRIPTIONS, f"Too many subscriptions on the connection (limit {limit})")
+
+
+class OversizedResponse(RpcError):
+    """The answer is larger than this node sends at once."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(OVERSIZED_RESPONSE, "Response is too big", f"Exceeded max limit of {limit}; ask for less")
+
+
+class OversizedBatch(RpcError):
+    """The batch has more requests than this node takes at once."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(OVERSIZED_BATCH, "The batch request was too large", f"Exceeded max limit of {limit}")
+
+
+class OversizedBatchResponse(RpcError):
+    """The answers to a batch are larger together than this node sends at once."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            OVERSIZED_BATCH_RESPONSE, "The batch response was too large", f"Exceeded max limit of {limit}; split it"
+        )
+
+
+class TooManyFollows(RpcError):
+    """The connection has its allowed number of `chainHead_v1_follow`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(TOO_MANY_FOLLOWS, f"Maximum number of chainHead follows on the connection ({limit})")
+
+
+class UnpinnedBlock(RpcError):
+    """The subscription did not tell of this block, or it was unpinned."""
+
+    def __init__(self, block_hash: bytes) -> None:
+        super().__init__(UNPINNED_BLOCK, f"Invalid block hash: 0x{block_hash.hex()} is not pinned here")
+
+
+class RuntimeNotFollowed(RpcError):
+    """Runtime calls need a subscription `withRuntime`."""
+
+    def __init__(self) -> None:
+        super().__init__(RUNTIME_NOT_FOLLOWED, "The subscription was made without withRuntime; follow with it")
+
+
+class NoContinuation(RpcError):
+    """The operation does not wait for `chainHead_v1_continue`."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_CONTINUATION, "The operation is not waiting to be continued")
+
+
+class DuplicateHashes(RpcError):
+    """The same block stands twice among those to be unpinned."""
+
+    def __init__(self) -> None:
+        super().__init__(DUPLICATE_HASHES, "Received duplicate hashes; name each block once")
 
 
 def to_rpc_error(error: Exception) -> RpcError:

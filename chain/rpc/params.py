@@ -79,6 +79,21 @@ class Params:
         """The parameter as JSON gave it; the caller checks it."""
         return self._next(name)
 
+    def flag(self, name: str) -> bool:
+        """A required boolean."""
+        value = self._next(name)
+        if not isinstance(value, bool):
+            raise InvalidParams(name, "expected true or false")
+        return value
+
+    def hashes(self, name: str, limit: int) -> list[bytes]:
+        """A required 32-byte hash, or a list of them."""
+        value = self._next(name)
+        values = value if isinstance(value, list) else [value]
+        if len(values) > limit:
+            raise InvalidParams(name, f"at most {limit} hashes")
+        return [_sized(parse_hex(item, name, 32), name) for item in values]
+
     def account(self, name: str) -> bytes:
         """A required account: SS58 of any prefix, or 32 bytes in 0x-hex."""
         value = self.text(name)
@@ -91,15 +106,20 @@ class Params:
 
 
 def parse_hex(value: Any, name: str, limit: int) -> bytes:
-    """Bytes of a 0x-hex string of at most `limit` bytes."""
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise InvalidParams(name, "expected a hex string that starts with 0x")
-    if len(value) > 2 + 2 * limit:
+    """Bytes of a hex string of at most `limit` bytes; 0x in front may be missing, as polkadot-sdk allows and
+    async-substrate-interface relies on."""
+    if not isinstance(value, str):
+        raise InvalidParams(name, "expected a hex string")
+    digits = value.removeprefix("0x")
+    if len(digits) > 2 * limit:
         raise InvalidParams(name, f"more than {limit} bytes")
     try:
-        return bytes.fromhex(value[2:])
+        data = bytes.fromhex(digits)
     except ValueError as error:
-        raise InvalidParams(name, "no hex") from error
+        raise InvalidParams(name, "expected an even number of hex digits") from error
+    if 2 * len(data) != len(digits):  # fromhex passes over blanks
+        raise InvalidParams(name, "expected hex digits without blanks")
+    return data
 
 
 def parse_block_number(value: Any, name: str) -> int:

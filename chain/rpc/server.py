@@ -1,30 +1,54 @@
 """The RPC server: JSON-RPC 2.0 over WebSocket and HTTP POST on one port, `/health` and `/metrics` beside it.
 
 Requests carry a Host header of ours, else they are refused: a web page in somebody's browser must not reach a
-loopback node by DNS rebinding. For the same reason browsers' Origin is checked.
+loopback node by DNS rebinding. Browsers' Origin must be local, or one that `--rpc-cors` names; it gets the CORS
+headers that let its page read the answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
-from chain.errors import ChainError, Misuse
-from chain.rpc import author_api, chain_api, evidence_api, state_api, system_api
+from chain.errors import Misuse
+from chain.rpc import (
+    archive_api,
+    author_api,
+    chain_api,
+    chain_head_api,
+    chain_spec_api,
+    evidence_api,
+    state_api,
+    system_api,
+    transaction_api,
+)
 from chain.rpc.context import RpcContext
-from chain.rpc.errors import OVERSIZED_REQUEST, RpcError, TooManySubscriptions
-from chain.rpc.registry import Registry, dump, error_body
+from chain.rpc.registry import Registry
+from chain.rpc.session import Session, SessionLimits
 from chain.rpc.system_api import health_json
 
 log = logging.getLogger(__name__)
 
+GROUPS = (
+    chain_api,
+    state_api,
+    author_api,
+    system_api,
+    evidence_api,
+    chain_head_api,
+    chain_spec_api,
+    transaction_api,
+    archive_api,
+)
+"""Modules that register methods."""
+
+ANY_ORIGIN = "all"
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 
@@ -40,21 +64,24 @@ class PortInUse(Misuse):
 
 @dataclass(frozen=True)
 class RpcConfig:
-    """Where the server listens and what it allows. `port` 0 takes a free one; sizes in bytes."""
+    """Where the server listens and what it allows. `port` 0 takes a free one; sizes in bytes.
+
+    `origins`: those of web pages that may connect besides local ones, like `https://polkadot.js.org`, or `all`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 9944
     max_message: int = 15 * 1024 * 1024
     max_connections: int = 100
-    max_subscriptions: int = 128
-    outbox: int = 1_024
+    limits: SessionLimits = SessionLimits()
     allowed_hosts: frozenset[str] = LOCAL_HOSTS
+    origins: frozenset[str] = frozenset()
 
 
 def make_registry() -> Registry:
     """All methods of a node."""
     registry = Registry()
-    for module in (chain_api, state_api, author_api, system_api, evidence_api):
+    for module in GROUPS:
         module.register(registry)
     return registry
 
@@ -75,6 +102,7 @@ class RpcServer:
         app = web.Application(client_max_size=self.config.max_message, middlewares=[self._check_host])
         app.router.add_get("/", self._websocket)
         app.router.add_post("/", self._post)
+        app.router.add_options("/", self._preflight)
         app.router.add_get("/health", self._health)
         app.router.add_get("/metrics", self._metrics_page)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -106,10 +134,24 @@ class RpcServer:
         if _host_of(request.headers.get("Host", "")) not in self.config.allowed_hosts:
             return web.Response(status=403, text="Host header is not allowed\n")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).hostname not in self.config.allowed_hosts:
-            return web.Response(status=403, text="Origin is not allowed\n")
+        if origin is not None and not self._is_allowed(origin):
+            return web.Response(status=403, text="Origin is not allowed; start the node with --rpc-cors\n")
         response: web.StreamResponse = await handler(request)
+        if origin is not None and not response.prepared:
+            response.headers.update({"Access-Control-Allow-Origin": origin, "Vary": "Origin"})
         return response
+
+    def _is_allowed(self, origin: str) -> bool:
+        try:
+            host = urlsplit(origin).hostname
+        except ValueError:
+            return False
+        return host in self.config.allowed_hosts or bool({origin, ANY_ORIGIN} & self.config.origins)
+
+    async def _preflight(self, _request: web.Request) -> web.StreamResponse:
+        """A browser asks what a page may send."""
+        headers = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "content-type"}
+        return web.Response(status=204, headers=headers)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
@@ -141,13 +183,12 @@ class RpcServer:
 
 
 class _Connection:
-    """One WebSocket: a reader, a writer with a bounded outbox, and a task per subscription."""
+    """One WebSocket: reads a request, answers it, reads the next; a writer sends what is in the session's outbox."""
 
     def __init__(self, server: RpcServer, socket: web.WebSocketResponse) -> None:
         self._server, self._socket = server, socket
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(server.config.outbox)
-        self._streams: dict[str, asyncio.Task[None]] = {}
-        self._calls: set[asyncio.Task[None]] = set()
+        self.session = Session(server.config.limits, self._on_too_slow)
+        self._closing: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Until the peer closes; cleans up after itself."""
@@ -160,61 +201,30 @@ class _Connection:
                     log.debug("WebSocket closed: %s", self._socket.exception())
         finally:
             writer.cancel()
-            for task in [*self._streams.values(), *self._calls]:
-                task.cancel()
-            await asyncio.gather(writer, *self._streams.values(), *self._calls, return_exceptions=True)
+            await asyncio.gather(writer, return_exceptions=True)
+            await self.session.close()
 
-    async def close(self) -> None:
+    async def close(self, code: int = 1001, reason: bytes = b"node stops") -> None:
         """Closes the socket; `serve` ends."""
-        await self._socket.close(code=1001, message=b"node stops")
+        await self._socket.close(code=code, message=reason)
+
+    def _on_too_slow(self) -> None:
+        if self._closing is None:
+            log.info("a connection is closed: its peer does not read its subscriptions fast enough")
+            self._closing = asyncio.create_task(self.close(1013, b"too slow"))
 
     async def _on_message(self, message: str | bytes) -> None:
-        answer = await self._server.registry.answer(self._server.context, message, self)
-        if answer is None:
-            return
-        if len(answer) > 16 * self._server.config.max_message:
-            answer = dump(error_body(None, RpcError(OVERSIZED_REQUEST, "Response is too big")))
-        await self._outbox.put(answer)
+        answer = await self._server.registry.answer(self._server.context, message, self.session)
+        if answer is not None:
+            await self.session.outbox.put(answer)
+        self.session.on_answered()
 
     async def _write(self) -> None:
-        while True:
-            text = await self._outbox.get()
-            await self._socket.send_str(text)
-
-    def check_room(self) -> None:
-        """See `registry.Session`."""
-        if len(self._streams) >= self._server.config.max_subscriptions:
-            raise TooManySubscriptions(self._server.config.max_subscriptions)
-
-    def start(self, event: str, stream: AsyncIterator[Any]) -> str:
-        """See `registry.Session`."""
-        subscription = secrets.token_urlsafe(12)
-        task = asyncio.create_task(self._pump(event, subscription, stream))
-        self._streams[subscription] = task
-        task.add_done_callback(lambda _task: self._streams.pop(subscription, None))
-        return subscription
-
-    def stop(self, subscription: str) -> bool:
-        """See `registry.Session`."""
-        task = self._streams.pop(subscription, None)
-        if task is not None:
-            task.cancel()
-        return task is not None
-
-    async def _pump(self, event: str, subscription: str, stream: AsyncIterator[Any]) -> None:
-        await asyncio.sleep(0)  # the answer with the subscription's id goes first
         try:
-            async for result in stream:
-                params = {"subscription": subscription, "result": result}
-                await self._outbox.put(dump({"jsonrpc": "2.0", "method": event, "params": params}))
-        except asyncio.CancelledError:
-            raise
-        except ChainError as error:
-            log.warning("subscription %s ended: %s", event, error)
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+            while True:
+                await self._socket.send_str(await self.session.outbox.get())
+        except ConnectionError:
+            log.debug("a WebSocket's peer is gone")
 
 
 def _host_of(header: str) -> str:

@@ -14,6 +14,8 @@ from chain.trie import StateVersion, Trie, TrieUpdate
 MEMO_LIMIT = 20_000  # remembered keys per view
 MEMO_VALUE_LIMIT = 4_096  # longer values are read from the trie each time
 KEPT_VIEWS = 8
+CHILD_ROOT_PREFIX = b":child_storage:default:"
+"""Where the main trie holds the roots of child tries."""
 
 
 class StateView:
@@ -40,6 +42,15 @@ class StateView:
     def value_hash(self, key: bytes) -> bytes | None:
         """BLAKE2b-256 of the value at `key`, or None."""
         return self.trie.value_hash(self.root, key)
+
+    def merkle_value(self, key: bytes) -> bytes | None:
+        """Merkle value of the first trie node at or below `key`, or None."""
+        return self.trie.closest_merkle_value(self.root, key)
+
+    def child(self, name: bytes) -> StateView | None:
+        """The child trie `name` of the default namespace, or None."""
+        root = self.get(CHILD_ROOT_PREFIX + name)
+        return None if root is None else StateView(self.trie, root)
 
     def next_key(self, key: bytes) -> bytes | None:
         """The smallest key greater than `key`."""

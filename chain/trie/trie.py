@@ -116,6 +116,24 @@ class Trie:
             return None
         return node.value_hash if node.value_hash is not None else blake2_256(node.value or b"")
 
+    def closest_merkle_value(self, root: bytes, key: bytes) -> bytes | None:
+        """Merkle value of the first node at or below `key`: a node's hash, or the node itself if shorter than a hash
+        (the root is always hashed). None when nothing begins with `key`; raises TrieCorrupt."""
+        if root == EMPTY_ROOT:
+            return None
+        nibbles, at, reference = to_nibbles(key), 0, root
+        while True:
+            node = self._load(reference)
+            if node.partial.startswith(nibbles[at:]):
+                return reference
+            if not nibbles.startswith(node.partial, at) or node.children is None:
+                return None
+            at += len(node.partial)
+            child = node.children[nibbles[at]]
+            if child is None:
+                return None
+            reference, at = child, at + 1  # type: ignore[assignment]  # cached nodes hold encoded references only
+
     def iterate(self, root: bytes, prefix: bytes = b"", after: bytes | None = None) -> Iterator[bytes]:
         """Keys that begin with `prefix`, in order; only those greater than `after` if it is given."""
         if root == EMPTY_ROOT:

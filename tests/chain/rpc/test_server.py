@@ -75,7 +75,11 @@ def test_parameters_at_their_bounds_are_taken(node: NodeProcess) -> None:
         ({"jsonrpc": "1.0", "id": 1, "method": "system_name"}, -32600),
         ({"jsonrpc": "2.0", "id": 1, "method": 5}, -32600),
         ({"jsonrpc": "2.0", "id": 1, "method": "system_name", "params": "x"}, -32600),
-        ([{"jsonrpc": "2.0", "id": 1, "method": "system_name"}] * 257, -32600),
+        ([{"jsonrpc": "2.0", "id": 1, "method": "system_name"}] * 257, -32010),
+        ([{"jsonrpc": "2.0", "id": 1, "method": "system_name"}] * 10_000, -32010),
+        ([[]] * 262_144, -32600),
+        ("[" + "9" * 100_000 + "]", -32700),
+        ('{"a":' * 50_000 + "1" + "}" * 50_000, -32700),
     ],
 )
 def test_malformed_requests(node: NodeProcess, body: Any, code: int) -> None:
