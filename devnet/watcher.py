@@ -63,7 +63,7 @@ class Watcher:
     final_units: list[tuple[int, int, str]] = field(default_factory=list)
     refused_units: list[tuple[int, int]] = field(default_factory=list)
     unanswered: list[tuple[int, int, str]] = field(default_factory=list)
-    """Task, unit and solver of asks on chain that nobody answered in time."""
+    """Task, unit and who had to answer of asks on chain that were not answered in time."""
     answered: int = 0
     """Asks on chain that were answered."""
     games: dict[int, GameFacts] = field(default_factory=lambda: defaultdict(GameFacts))
@@ -172,7 +172,7 @@ class Watcher:
         self.refused_units.append((event["task"], event["unit"]))
 
     def _on_unanswered(self, event: dict[str, Any]) -> None:
-        self.unanswered.append((event["task"], event["unit"], event["solver"]))
+        self.unanswered.append((event["task"], event["unit"], event["answerer"]))
 
     def _on_answered(self, event: dict[str, Any]) -> None:
         self.answered += 1

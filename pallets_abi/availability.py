@@ -22,17 +22,20 @@ class Chunk(Variant):
     VARIANTS: ClassVar[dict[str, tuple[Any, ...]]] = {
         "Transcript": (int,),
         "Checkpoint": (int, int, int,),
+        "Data": (int, int,),
     }
     FIELDS: ClassVar[dict[str, tuple[str, ...]]] = {
         "Transcript": ("segment",),
         "Checkpoint": ("checkpoint", "entry", "tile",),
+        "Data": ("array", "tile",),
     }
 
 
 @dataclass(frozen=True)
 class AskCall(Call):
-    """Asks a unit's solver for a chunk of what it committed to, and holds the sender's deposit. The sender must be
-    eligible in a role.
+    """Asks a unit's solver for a chunk of what it committed to, or the task's owner for one of the data set, and holds
+    the sender's deposit. The sender must be eligible in a role; who asks an owner must work on the unit or be drawn
+    as its verifier.
     """
 
     PALLET: ClassVar[str] = "Availability"
@@ -60,15 +63,17 @@ class Opening(Variant):
     VARIANTS: ClassVar[dict[str, tuple[Any, ...]]] = {
         "Transcript": (OpenedRecord,),
         "Checkpoint": (OpenedRecord | None, EntryOpening, TileOpening,),
+        "Data": (EntryOpening, TileOpening,),
     }
     FIELDS: ClassVar[dict[str, tuple[str, ...]]] = {
         "Checkpoint": ("record", "entry", "tile",),
+        "Data": ("entry", "tile",),
     }
 
 
 @dataclass(frozen=True)
 class AnswerCall(Call):
-    """Opens the chunk that was asked for. The sender, the unit's solver, gets a part of the deposit."""
+    """Opens the chunk that was asked for. The sender, the unit's solver or the task's owner, gets a part of the deposit."""
 
     PALLET: ClassVar[str] = "Availability"
     FUNCTION: ClassVar[str] = "answer"
@@ -79,7 +84,7 @@ class AnswerCall(Call):
 
 @dataclass(frozen=True)
 class AskedEvent(Event):
-    """A chunk was asked for; its solver must answer until the deadline."""
+    """A chunk was asked for; the unit's solver, or for the data set the task's owner, must answer until the deadline."""
 
     PALLET: ClassVar[str] = "Availability"
     NAME: ClassVar[str] = "Asked"
@@ -90,7 +95,7 @@ class AskedEvent(Event):
     """The task."""
     unit: int
     """The unit."""
-    solver: AccountId
+    answerer: AccountId
     """Who must answer."""
     asker: AccountId
     """Who asked."""
@@ -104,14 +109,14 @@ class AskedEvent(Event):
 
 @dataclass(frozen=True)
 class AnsweredEvent(Event):
-    """The solver opened the chunk."""
+    """The chunk was opened."""
 
     PALLET: ClassVar[str] = "Availability"
     NAME: ClassVar[str] = "Answered"
 
     ask: int
     """The ask."""
-    solver: AccountId
+    answerer: AccountId
     """Who answered."""
     paid: int
     """What it got of the deposit, plancks."""
@@ -119,7 +124,9 @@ class AnsweredEvent(Event):
 
 @dataclass(frozen=True)
 class UnansweredEvent(Event):
-    """The solver stayed silent: it loses its bond and the unit."""
+    """A solver stayed silent: it loses its bond and the unit. Or an owner did: its task is closed, and it loses a share
+    of what it gets back of it.
+    """
 
     PALLET: ClassVar[str] = "Availability"
     NAME: ClassVar[str] = "Unanswered"
@@ -130,7 +137,7 @@ class UnansweredEvent(Event):
     """The task."""
     unit: int
     """The unit."""
-    solver: AccountId
+    answerer: AccountId
     """Who stayed silent."""
     asker: AccountId
     """Who asked."""
@@ -138,7 +145,7 @@ class UnansweredEvent(Event):
 
 @dataclass(frozen=True)
 class MootEvent(Event):
-    """The unit was listed again for another reason: nobody loses."""
+    """The unit was listed again for another reason, or the owner has lost for another ask already: nobody loses."""
 
     PALLET: ClassVar[str] = "Availability"
     NAME: ClassVar[str] = "Moot"
@@ -155,6 +162,7 @@ class AvailabilityParams:
     deposit: int
     compensation: int
     reward_share: int
+    owner_share: int
 
 
 @dataclass(frozen=True)
@@ -164,12 +172,35 @@ class Ask:
     task: int
     unit: int
     attempt: int
-    solver: AccountId
+    answerer: AccountId
     asker: AccountId
     chunk: Chunk
     deposit: int
     deadline: int
     is_drawn: bool
+
+
+class Outcome(StrEnum):
+    """pallet_availability::types::Outcome."""
+
+    ANSWERED = "Answered"
+    UNANSWERED = "Unanswered"
+    MOOT = "Moot"
+
+
+@dataclass(frozen=True)
+class EndedAsk:
+    """pallet_availability::types::EndedAsk."""
+
+    task: int
+    unit: int
+    answerer: AccountId
+    asker: AccountId
+    chunk: Chunk
+    deposit: int
+    deadline: int
+    ended: int
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -180,6 +211,7 @@ class UnitAsks:
     strangers: int
     open: int
     askers: list[AccountId]
+    askers_of_data: list[AccountId]
 
 
 class AvailabilityError(StrEnum):
@@ -189,28 +221,31 @@ class AvailabilityError(StrEnum):
     """The sender has the minimum bond in no role: bond first."""
 
     OWN_UNIT = "OwnUnit"
-    """A solver cannot ask itself."""
+    """Nobody asks itself."""
 
     NOT_ASKABLE = "NotAskable"
-    """The unit is not submitted, or its last window is over."""
+    """The unit is not submitted, or its last window is over; or the task's owner has lost for its silence already."""
 
     NO_SUCH_CHUNK = "NoSuchChunk"
-    """The task has no such segment, or its states no such checkpoint or tensor."""
+    """The task has no such segment, its states no such checkpoint or tensor, or its data set no such array."""
 
     ALREADY_ASKED = "AlreadyAsked"
-    """The sender has asked about this attempt of the unit already: each may do so once."""
+    """The sender has asked about this attempt of the unit already: each may ask its solver once, and the owner once."""
 
     TOO_MANY_ASKS = "TooManyAsks"
     """As many asks as allowed are open about this unit, or were made: wait for an answer."""
 
-    SOLVER_BUSY = "SolverBusy"
-    """As many asks as allowed wait for this solver's answers: wait for one."""
+    ANSWERER_BUSY = "AnswererBusy"
+    """As many asks as allowed wait for the answers of who must answer: wait for one."""
+
+    NO_NEED = "NoNeed"
+    """Only who needs the data set may ask for it: claim the unit, or be drawn as its verifier."""
 
     NO_ASK = "NoAsk"
     """There is no such open ask: it never was, is answered, or its unit was listed again."""
 
-    NOT_SOLVER = "NotSolver"
-    """Only the unit's solver answers."""
+    NOT_ANSWERER = "NotAnswerer"
+    """Only who is asked answers: the unit's solver, or the task's owner."""
 
     OUT_OF_TIME = "OutOfTime"
     """The deadline has passed; the ask ends by itself."""
@@ -237,11 +272,14 @@ NEXT_ASK: StorageItem[int] = StorageItem("Availability", "NextAsk", (), int, Fal
 ASKS: StorageItem[Ask | None] = StorageItem("Availability", "Asks", (int,), Ask, True)
 """Asks that wait for their answers."""
 
+ENDED: StorageItem[EndedAsk | None] = StorageItem("Availability", "Ended", (int,), EndedAsk, True)
+"""How asks ended."""
+
 ASKS_OF_UNIT: StorageItem[UnitAsks | None] = StorageItem("Availability", "AsksOfUnit", (int, int,), UnitAsks, True)
 """What was asked about a unit, for its last attempt that was asked about."""
 
-OPEN_OF_SOLVER: StorageItem[int] = StorageItem("Availability", "OpenOfSolver", (AccountId,), int, False)
-"""Open asks of strangers of a solver, over all its units."""
+OPEN_OF_ANSWERER: StorageItem[int] = StorageItem("Availability", "OpenOfAnswerer", (AccountId,), int, False)
+"""Open asks of strangers that a solver must answer, and of solvers that an owner must, over all units and tasks."""
 
 DEADLINE_ITEMS: StorageItem[int | None] = StorageItem("Availability", "DeadlineItems", (int, int,), int, True)
 """Asks to look at when their deadline has passed, by block and position."""

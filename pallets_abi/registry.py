@@ -93,6 +93,8 @@ EVENTS: dict[tuple[str, str], type[Event]] = {
     ("Tasks", "UnitRelisted"): tasks.UnitRelistedEvent,
     ("Tasks", "UnitFinal"): tasks.UnitFinalEvent,
     ("Tasks", "TaskClosed"): tasks.TaskClosedEvent,
+    ("Tasks", "Refunded"): tasks.RefundedEvent,
+    ("Tasks", "Forfeited"): tasks.ForfeitedEvent,
     ("Tasks", "TaskDone"): tasks.TaskDoneEvent,
     ("Verification", "VerifiersDrawn"): verification.VerifiersDrawnEvent,
     ("Verification", "NotChallenged"): verification.NotChallengedEvent,

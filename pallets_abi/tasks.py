@@ -68,7 +68,9 @@ class ClaimCall(Call):
 
 @dataclass(frozen=True)
 class CloseCall(Call):
-    """Closes the sender's task: its open units are refunded and can no longer be claimed, the others go on."""
+    """Closes the sender's task: its open units can no longer be claimed and are refunded, as soon as nobody asks for a
+    part of its data set; the others go on.
+    """
 
     PALLET: ClassVar[str] = "Tasks"
     FUNCTION: ClassVar[str] = "close"
@@ -179,7 +181,7 @@ class UnitFinalEvent(Event):
 
 @dataclass(frozen=True)
 class TaskClosedEvent(Event):
-    """The owner closed a task; its open units were refunded."""
+    """A task was closed, by its owner or because that did not show its data set; its open units were refunded."""
 
     PALLET: ClassVar[str] = "Tasks"
     NAME: ClassVar[str] = "TaskClosed"
@@ -187,7 +189,37 @@ class TaskClosedEvent(Event):
     task: int
     """The task."""
     refunded: int
+    """What was given back, plancks; nothing while the owner is asked for a part of its data set."""
+
+
+@dataclass(frozen=True)
+class RefundedEvent(Event):
+    """What a closed task no longer needed was given back when its owner was not asked for anything any more."""
+
+    PALLET: ClassVar[str] = "Tasks"
+    NAME: ClassVar[str] = "Refunded"
+
+    task: int
+    """The task."""
+    amount: int
     """What was given back, plancks."""
+
+
+@dataclass(frozen=True)
+class ForfeitedEvent(Event):
+    """The owner lost a share of what it would have got back, because it did not show a part of its data set."""
+
+    PALLET: ClassVar[str] = "Tasks"
+    NAME: ClassVar[str] = "Forfeited"
+
+    task: int
+    """The task."""
+    finder: AccountId
+    """Who had asked for it."""
+    rewarded: int
+    """What the finder got, plancks."""
+    burned: int
+    """What was burned, plancks."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +321,15 @@ class SolverLoad:
     disputed: int
 
 
+@dataclass(frozen=True)
+class Forfeit:
+    """pallet_tasks::types::Forfeit."""
+
+    finder: AccountId
+    share: int
+    reward: int
+
+
 class TasksError(StrEnum):
     """Errors of the calls of pallet Tasks."""
 
@@ -378,6 +419,12 @@ SHARDS: StorageItem[ShardProgress] = StorageItem("Tasks", "Shards", (int, int,),
 
 LOADS: StorageItem[SolverLoad] = StorageItem("Tasks", "Loads", (AccountId,), SolverLoad, False)
 """Unfinished units of each solver."""
+
+QUESTIONS: StorageItem[int] = StorageItem("Tasks", "Questions", (int,), int, False)
+"""Open questions for the data set of a task; while there is one nothing of its escrow is given back."""
+
+FORFEITS: StorageItem[Forfeit | None] = StorageItem("Tasks", "Forfeits", (int,), Forfeit, True)
+"""Tasks whose owner did not show a part of its data set that it was asked for."""
 
 DEADLINE_ITEMS: StorageItem[tuple[int, int, int] | None] = StorageItem("Tasks", "DeadlineItems", (int, int,), tuple[int, int, int], True)
 """Claims to look at when their deadline has passed: (task, unit, attempt) by block and position."""

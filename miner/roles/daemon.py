@@ -178,7 +178,7 @@ class Daemon:
         handlers: list[Handler] = [("beacon", keeper.on_head), ("disputes", disputes.on_head)]
         if self._role is stakes.Role.SOLVER:
             answerer = Answerer(context, options.pace.cheat)
-            solver = Solver(context, book, options.pace, disputes, answerer)
+            solver = Solver(context, book, options.pace, disputes, answerer, Asker(context, book))
             await self._until_done("preparing", context, solver.prepare)
             handlers += [("reveal", solver.on_head), ("asks", answerer.on_head)]
             try:
