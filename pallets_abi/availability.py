@@ -184,7 +184,9 @@ class Outcome(StrEnum):
     """pallet_availability::types::Outcome."""
 
     ANSWERED = "Answered"
+
     UNANSWERED = "Unanswered"
+
     MOOT = "Moot"
 
 
