@@ -65,7 +65,7 @@ class Watcher:
     drawn_units: list[tuple[int, int]] = field(default_factory=list)
     """Task and unit of those that verifiers were drawn for."""
     unanswered: list[tuple[int, int, str]] = field(default_factory=list)
-    """Task, unit and solver of asks on chain that nobody answered in time."""
+    """Task, unit and who had to answer of asks on chain that were not answered in time."""
     answered: int = 0
     """Asks on chain that were answered."""
     games: dict[int, GameFacts] = field(default_factory=lambda: defaultdict(GameFacts))
@@ -177,7 +177,7 @@ class Watcher:
         self.drawn_units.append((event["task"], event["unit"]))
 
     def _on_unanswered(self, event: dict[str, Any]) -> None:
-        self.unanswered.append((event["task"], event["unit"], event["solver"]))
+        self.unanswered.append((event["task"], event["unit"], event["answerer"]))
 
     def _on_answered(self, event: dict[str, Any]) -> None:
         self.answered += 1

@@ -199,7 +199,7 @@ def compute_tile_opening(tensor: Array, tile: int, tile_hashes: TileHashes = com
     """Opening of one tile; raises `ProofError` when there is no such tile."""
     form, hashes = compute_form(tensor), tile_hashes(tensor)
     proof = compute_proof_of_hashes(hashes, tile)
-    return TileOpening(form, tile, _compute_tile(tensor, form, tile), proof.siblings)
+    return TileOpening(form, tile, compute_tile(tensor, tile), proof.siblings)
 
 
 def verify_tile_opening(root: bytes, opening: TileOpening) -> Array:
@@ -217,7 +217,9 @@ def verify_tile_opening(root: bytes, opening: TileOpening) -> Array:
     return np.frombuffer(opening.data, form.numpy_dtype).reshape(TILE_SIDE, TILE_SIDE)
 
 
-def _compute_tile(tensor: Array, form: TensorForm, tile: int) -> bytes:
+def compute_tile(tensor: Array, tile: int) -> bytes:
+    """Bytes of one tile, padded; `tile` must be below their number."""
+    form = compute_form(tensor)
     _, rows, columns = form.grid
     across, bands = -(-columns // TILE_SIDE), -(-rows // TILE_SIDE)
     batch, rest = divmod(tile, across * bands)

@@ -7,21 +7,22 @@ checkpoint i is the state after i segments of the unit, 0 the state that it star
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from consensus.arbiter.codec import encode_bytes, encode_hashes, encode_list
 from consensus.commit.hashing import Hash32, encode_hash, encode_u8, encode_u32
-from consensus.commit.merkle import ProofError, compute_proof, compute_root_of_hashes
+from consensus.commit.merkle import ProofError, compute_proof, compute_proof_of_hashes, compute_root_of_hashes
 from consensus.commit.records import SegmentRecord
 from consensus.commit.state import State, StateCommitment, compute_state_commitment, encode_name
 from consensus.commit.tensor import (
     DTYPES,
+    Array,
     TensorForm,
     TensorRoot,
     TileHashes,
+    compute_tile,
     compute_tile_hashes,
-    compute_tile_opening,
 )
 from consensus.commit.tensor import compute_tensor_root as compute_tensor_root_reference
 from consensus.dispute.moves import Opened, Siblings
@@ -112,13 +113,17 @@ class DataOpening:
 ChunkOpening = TranscriptOpening | CheckpointOpening | DataOpening
 
 
+TileProof = Callable[[Array, int], tuple[Hash32, Siblings]]
+"""Gives the inner root of a tensor, and the siblings of one of its tiles."""
+
+
 @dataclass(frozen=True)
 class Tensors:
     """A state, or the arrays of a data set, with the hashes of its entries: made once, opened often."""
 
     state: State = field(repr=False)
     commitment: StateCommitment = field(repr=False)
-    tile_hashes: TileHashes = field(repr=False)
+    prove: TileProof = field(repr=False)
 
     @classmethod
     def of(
@@ -127,8 +132,13 @@ class Tensors:
         tensor_root: TensorRoot = compute_tensor_root_reference,
         tile_hashes: TileHashes = compute_tile_hashes,
     ) -> Tensors:
-        """Hashes everything."""
-        return cls(state, compute_state_commitment(state, tensor_root), tile_hashes)
+        """Hashes everything; an opened tensor's tiles are hashed again."""
+
+        def prove(tensor: Array, tile: int) -> tuple[Hash32, Siblings]:
+            hashes = tile_hashes(tensor)
+            return compute_root_of_hashes(hashes), compute_proof_of_hashes(hashes, tile).siblings
+
+        return cls(state, compute_state_commitment(state, tensor_root), prove)
 
     def open(self, place: int, tile: int) -> EntryOpening:
         """A tile, modulo their number, of the tensor at a place. Raises `ProofError` when there is none."""
@@ -137,13 +147,11 @@ class Tensors:
             raise ProofError(f"there are {len(entries)} tensors, none of number {place}")
         entry = entries[place]
         siblings = compute_proof([leaf.encode() for leaf in entries], place).siblings
-        tensor = self.state[entry.name]
-        hashes = self.tile_hashes(tensor)
-        inner_root = compute_root_of_hashes(hashes)
-        if not hashes:
-            return EntryOpening(entry.name, entry.form, inner_root, siblings, b"", ())
-        opened = compute_tile_opening(tensor, tile % len(hashes), lambda _: hashes)
-        return EntryOpening(entry.name, entry.form, inner_root, siblings, opened.data, opened.siblings)
+        if not entry.form.tile_count:
+            return EntryOpening(entry.name, entry.form, compute_root_of_hashes([]), siblings, b"", ())
+        tensor, number = self.state[entry.name], tile % entry.form.tile_count
+        inner_root, way = self.prove(tensor, number)
+        return EntryOpening(entry.name, entry.form, inner_root, siblings, compute_tile(tensor, number), way)
 
 
 def open_record(records: Sequence[SegmentRecord], segment: int) -> Opened:

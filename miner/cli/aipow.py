@@ -14,7 +14,7 @@ import typer
 from consensus.commit.hashing import Hash32
 from pallets_abi import tasks, verification
 
-from miner.cli import dispute, graph, lab
+from miner.cli import availability, dispute, graph, lab
 from miner.cli.common import (
     PASSWORD_VARIABLE,
     default_base_path,
@@ -28,6 +28,7 @@ from miner.cli.common import (
 from miner.console import format_amount, set_up_logging
 from miner.roles.context import PLANCKS, find_endpoint_of
 from miner.roles.link import ChainLink
+from miner.roles.owner import answer_until
 from miner.store.address import Address, Kind
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
@@ -45,6 +46,7 @@ app.add_typer(task_app, name="task")
 app.add_typer(graph.app, name="graph")
 app.add_typer(account_app, name="account")
 app.add_typer(dispute.app, name="dispute")
+app.add_typer(availability.app, name="availability")
 app.add_typer(lab.app, name="lab")
 
 DEFAULT_NODE = "ws://127.0.0.1:9944"
@@ -92,7 +94,11 @@ def post(
     base_path: Annotated[Path | None, typer.Option(help="Folder of the blobs that are served.")] = None,
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     serve: Annotated[
-        bool, typer.Option(help="Go on serving the task's inputs until Ctrl-C: miners fetch them.")
+        bool,
+        typer.Option(
+            help="Go on serving the task's inputs until Ctrl-C, and answer on chain who asks for its data set. With "
+            "--no-serve start `aipow task serve` at once: an owner who does not answer loses a quarter of its escrow."
+        ),
     ] = True,
 ) -> None:
     """Trace a model's training step, store its data, pay for it, and serve the inputs to miners.
@@ -109,9 +115,7 @@ async def _post(  # noqa: PLR0913 - the command's options
     node: str, wallet: Wallet, model: str, files: list[Path] | None, shape: TaskShape, price: float | None,
     deadline_blocks: int, seed: str, folder: Path, blob_port: int, serve: bool,
 ) -> None:  # fmt: skip
-    stopping = asyncio.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
+    stopping = _make_stop()
     folder.mkdir(parents=True, exist_ok=True)
     with BlobStore(folder / "blobs") as store:
         server = BlobServer(store, port=blob_port)
@@ -127,10 +131,67 @@ async def _post(  # noqa: PLR0913 - the command's options
             typer.echo(f"document 0x{spec.spec_hash.hex()}, inputs served at {endpoint}")
             if serve:
                 typer.echo("serving until Ctrl-C")
-                await stopping.wait()
+                await answer_until(link, store, stopping)
         finally:
             await link.close()
             await server.stop()
+
+
+@task_app.command("serve")
+def serve_tasks(
+    blob_port: Annotated[int, typer.Option(min=1, max=65535, help="Port that the tasks were posted with.")],
+    node: Node = DEFAULT_NODE,
+    key: Key = None,
+    keystore: KeystoreOption = None,
+    base_path: Annotated[Path | None, typer.Option(help="Folder of the blobs, as given to `task post`.")] = None,
+) -> None:
+    """Serve the inputs of your tasks again, and answer on chain who asks for a part of their data sets.
+
+    Leave it running while a task has units that are not final: who works on one or verifies it, and is not served,
+    asks on chain; an owner who does not answer in time has its task closed and loses a quarter of what it gets back.
+
+    Example: aipow task serve --key //Alice --blob-port 40333
+    """
+    wallet = open_wallet(key, keystore)
+    run_async(_serve(node, wallet, base_path or default_base_path("submitter", wallet), blob_port))
+
+
+async def _serve(node: str, wallet: Wallet, folder: Path, blob_port: int) -> None:
+    stopping = _make_stop()
+    if not (folder / "blobs").is_dir():
+        fail(f"there are no blobs in {folder}; give the --base-path of `aipow task post`")
+    with BlobStore(folder / "blobs") as store:
+        server = BlobServer(store, port=blob_port)
+        endpoint = await server.start()
+        link = ChainLink(node, wallet)
+        try:
+            await link.connect()
+            for number, task in sorted((int(key[0]), task) for key, task in await link.query_map(tasks.TASKS)):
+                if task.owner == wallet.address and task.escrowed:
+                    typer.echo(_describe_served(number, task, endpoint, store))
+            typer.echo("serving until Ctrl-C")
+            await answer_until(link, store, stopping)
+        finally:
+            await link.close()
+            await server.stop()
+
+
+def _describe_served(number: int, task: tasks.Task, endpoint: str, store: BlobStore) -> str:
+    """A line about one of our tasks; says what is wrong."""
+    known = task.spec.endpoint.decode(errors="replace")
+    if not store.is_stored(Address(Kind.BLOB, Hash32(bytes.fromhex(task.spec.spec_hash[2:])))):
+        return f"task {number} is not in this folder: serve it from the one that it was posted from"
+    if known != endpoint:
+        return f"task {number} says {known}, this is {endpoint}: miners will not find it here; asks are answered"
+    return f"task {number} is served at {endpoint}"
+
+
+def _make_stop() -> asyncio.Event:
+    """Is set by Ctrl-C and SIGTERM."""
+    stopping = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
+    return stopping
 
 
 def _build(model: str, files: list[Path] | None, shape: TaskShape, seed: str, store: BlobStore) -> TaskSpec:

@@ -1,4 +1,4 @@
-"""Availability: a solver answers what it is asked for on chain; a verifier whom its server fails asks.
+"""Availability: a solver answers what it is asked for on chain; whom a server fails asks, a solver or a task's owner.
 
 What to answer follows from chain storage and the store alone, so that a daemon that was killed goes on with the next
 head. A checkpoint that was dropped is made again first (`wanted`, for the checkpoint keeper). An answer that comes
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from dataclasses import astuple
 
 from consensus.commit.hashing import Hash32
@@ -18,6 +19,8 @@ from consensus.dispute.availability import (
     CheckpointChunk,
     Chunk,
     ChunkOpening,
+    DataChunk,
+    Tensors,
     TranscriptChunk,
     TranscriptOpening,
     encode_answer,
@@ -25,11 +28,11 @@ from consensus.dispute.availability import (
     open_record,
 )
 from consensus.protocol.units import UnitRef
-from pallets_abi import availability, verification
+from pallets_abi import availability, tasks, verification
 
 from miner.kernels.native.hashing import get_hasher
 from miner.roles.context import RoleContext, guard, to_hash
-from miner.roles.link import EncodedCall, Head
+from miner.roles.link import ChainLink, EncodedCall, Head
 from miner.roles.taskbook import TaskBook, UnitKey
 from miner.store.address import Address, Kind
 from miner.store.errors import BlobError, BlobNotFoundError
@@ -81,11 +84,8 @@ class Answerer:
                 task.add_done_callback(lambda _, number=number: self._running.pop(number, None))  # type: ignore[misc]
 
     async def list_asks(self) -> list[tuple[int, availability.Ask]]:
-        """The open asks that we must answer, by deadline. Raises ChainClientError."""
-        address = self._context.wallet.address
-        entries = await self._context.link.query_map(availability.ASKS)
-        mine = [(int(number), ask) for (number,), ask in entries if ask.solver == address]
-        return sorted(mine, key=lambda entry: entry[1].deadline)
+        """The open asks that we must answer as a solver, by deadline. Raises ChainClientError."""
+        return await list_asks(self._context.link, is_data=False)
 
     async def stop(self) -> None:
         """Ends answers under way."""
@@ -109,10 +109,13 @@ class Answerer:
         try:
             if isinstance(chunk, TranscriptChunk):
                 return TranscriptOpening(open_record(records, chunk.segment))
+            if isinstance(chunk, DataChunk):
+                raise ProofError("a data set is its owner's to open")
             root = journal.get_checkpoint_root(chunk.checkpoint)
             hasher = get_hasher()
             state = self._context.store.get_state(root)
-            return open_checkpoint(chunk, records, state, hasher.compute_tensor_root, hasher.compute_tile_hashes)
+            tensors = Tensors.of(state, hasher.compute_tensor_root, hasher.compute_tile_hashes)
+            return open_checkpoint(chunk, records, tensors)
         except BlobNotFoundError:
             return None
         except (ProofError, IndexError) as error:
@@ -138,10 +141,13 @@ class Answerer:
 
 
 class Asker:
-    """A verifier's asks: one a unit and attempt, about something that its duty needs and that it could not fetch."""
+    """Asks about what could not be fetched: a solver for what a duty needs, a task's owner for the data set; each once
+    a unit and attempt."""
 
     def __init__(self, context: RoleContext, book: TaskBook) -> None:
         self._context, self._book = context, book
+        self._failing: dict[int, float] = {}
+        """Since when nobody has served a task, monotonic seconds."""
 
     async def is_asked(self, key: UnitKey, attempt: int) -> bool:
         """Whether we asked about this attempt. Raises ChainClientError."""
@@ -154,6 +160,29 @@ class Asker:
         log.warning("unit %d/%d is not served; asking on chain for %s", *key, chunk)
         await self._context.submit(availability.AskCall(*key, to_abi_chunk(chunk)))
 
+    async def ask_owner(self, key: UnitKey, attempt: int) -> None:
+        """Asks the owner for a tile of the data set, for the unit that we work on or verify; once, and only when its
+        server has failed us for an answer's time: it may be starting again. Raises ChainClientError."""
+        since = self._failing.setdefault(key[0], time.monotonic())
+        if time.monotonic() - since < await self.get_answer_seconds() or await self._is_owner_asked(key, attempt):
+            return
+        spec = (await self._book.get_task(key[0])).spec
+        chunk = DataChunk(secrets.randbelow(spec.data.arrays), secrets.randbelow(TILES))
+        log.warning("task %d is not served; asking its owner on chain for %s", key[0], chunk)
+        await self._context.submit(availability.AskCall(*key, to_abi_chunk(chunk)))
+
+    async def get_answer_seconds(self) -> float:
+        """How long an answer may take. Raises ChainClientError."""
+        params = await self._context.link.query(availability.PARAMS)
+        return params.answer_blocks * await self._context.link.slot_seconds()
+
+    async def _is_owner_asked(self, key: UnitKey, attempt: int) -> bool:
+        """Whether we asked for this attempt, or the owner has lost already for its silence."""
+        if await self._context.link.query(tasks.FORFEITS, key[0]) is not None:
+            return True
+        asks = await self._context.link.query(availability.ASKS_OF_UNIT, *key)
+        return asks is not None and asks.attempt == attempt and self._context.wallet.address in asks.askers_of_data
+
     async def _draw(self, key: UnitKey, duty: verification.Duty) -> Chunk:
         """A record while we have no transcript, else a tile of a drawn segment's start."""
         unit, spec = await self._book.get_unit(key), (await self._book.get_task(key[0])).spec
@@ -165,20 +194,34 @@ class Asker:
         return CheckpointChunk(secrets.choice(duty.segments), entry, tile)
 
 
+_CHUNKS: dict[str, type[Chunk]] = {"Transcript": TranscriptChunk, "Checkpoint": CheckpointChunk, "Data": DataChunk}
+
+
+async def list_asks(link: ChainLink, is_data: bool) -> list[tuple[int, availability.Ask]]:
+    """The open asks that the link's account must answer, for data sets or for results, by deadline. Raises
+    ChainClientError."""
+    entries = [(int(number), ask) for (number,), ask in await link.query_map(availability.ASKS)]
+    mine = [entry for entry in entries if entry[1].answerer == link.wallet.address]
+    return sorted((entry for entry in mine if _is_data(entry[1]) is is_data), key=lambda entry: entry[1].deadline)
+
+
 def to_chunk(chunk: availability.Chunk) -> Chunk:
     """A chunk of the chain's in our terms."""
-    return TranscriptChunk(*chunk.args) if chunk.name == "Transcript" else CheckpointChunk(*chunk.args)
+    return _CHUNKS[chunk.name](*chunk.args)
 
 
 def to_abi_chunk(chunk: Chunk) -> availability.Chunk:
     """A chunk in the form of the call."""
-    name = "Transcript" if isinstance(chunk, TranscriptChunk) else "Checkpoint"
-    return availability.Chunk(name, astuple(chunk))
+    return availability.Chunk(type(chunk).__name__.removesuffix("Chunk"), astuple(chunk))
+
+
+def _is_data(ask: availability.Ask) -> bool:
+    return ask.chunk.name == "Data"
 
 
 def _find_root(ask: availability.Ask, journal: Journal) -> Hash32 | None:
     """Root of the checkpoint that is asked for; None for a record, and for one that our journal does not have."""
     chunk = to_chunk(ask.chunk)
-    if isinstance(chunk, TranscriptChunk) or chunk.checkpoint > len(journal.progress.records):
+    if not isinstance(chunk, CheckpointChunk) or chunk.checkpoint > len(journal.progress.records):
         return None
     return journal.get_checkpoint_root(chunk.checkpoint)

@@ -181,7 +181,7 @@ class Daemon:
         if self._role is stakes.Role.SOLVER:
             answerer = Answerer(context, options.pace.cheat)
             decoys = Decoys(context, book)
-            solver = Solver(context, book, options.pace, disputes, answerer, decoys)
+            solver = Solver(context, book, options.pace, disputes, answerer, Asker(context, book), decoys)
             await self._until_done("preparing", context, solver.prepare)
             handlers += [("reveal", solver.on_head), ("asks", answerer.on_head), ("decoys", decoys.on_head)]
             try:

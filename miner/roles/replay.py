@@ -46,15 +46,16 @@ class Replayer:
         """Segments of a unit, each with a claim of what came out.
 
         `patience`: seconds that the solver has to make a dropped checkpoint again, the client's own unless given.
-        Raises `BlobError`, `FetchError` for what is not served, `WorkError`, and `MachineUnsound` when a segment
+        Raises `TaskUnservedError` for what neither the owner nor the solver serves of the task, `BlobError` and
+        `FetchError` for what the solver does not serve of the unit, `WorkError`, and `MachineUnsound` when a segment
         differs and our own machine is at fault.
         """
         unit, task = await self._book.get_unit(key), await self._book.get_task(key[0])
         records = await self.fetch_records(unit)
         if unit.assignment is None:
             raise BlobError(f"unit/{key[0]}/{key[1]}", "is not submitted any more")
-        inputs = await self._book.get_inputs(key[0], task)
         endpoint = await find_endpoint(self._context, unit.assignment.solver)
+        inputs = await self._book.get_inputs(key[0], task, endpoint)
         start = await self._book.find_start(key, task)
         solver = to_account(unit.assignment.solver)
         steps, seed = inputs.spec.steps_per_segment, to_hash(unit.assignment.seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from chain.client import ExtrinsicFailed
 from consensus.protocol.units import UnitRef
 from pallets_abi import availability, stakes, tasks, verification
 
-from miner.roles.availability import Answerer
+from miner.roles.availability import Answerer, Asker
 from miner.roles.checkpoint_keeper import CheckpointKeeper
 from miner.roles.context import (
     RoleContext,
@@ -33,6 +34,7 @@ from miner.roles.disputes import Disputes
 from miner.roles.forms import to_abi_opening
 from miner.roles.link import Head
 from miner.roles.taskbook import TaskBook, UnitKey, UnitView
+from miner.store.errors import TaskUnservedError
 from miner.work.inputs import compute_state_limit, fetch_state
 from miner.work.segment import Pace
 from miner.work.unit import UnitJob, UnitResult, UnitRunner, forget_unit, load_result
@@ -63,10 +65,18 @@ class Solver:
     """One miner's work; `prepare` once, then `work` for ever, and `on_head` with every head."""
 
     def __init__(
-        self, context: RoleContext, book: TaskBook, pace: Pace, disputes: Disputes, answerer: Answerer, decoys: Decoys
+        self,
+        context: RoleContext,
+        book: TaskBook,
+        pace: Pace,
+        disputes: Disputes,
+        answerer: Answerer,
+        asker: Asker,
+        decoys: Decoys,
     ) -> None:
         self._context, self._book, self._disputes, self._answerer = context, book, disputes, answerer
-        self._decoys = decoys
+        self._asker, self._decoys = asker, decoys
+        self._aside: dict[int, float] = {}
         self._pace = pace
         self._runner = UnitRunner(context.store, context.pool)
         self._keeper = CheckpointKeeper(context, book)
@@ -145,8 +155,18 @@ class Solver:
             self._context.counters.activity = "no more units before a verdict: one of ours is disputed"
             return
         if candidate.is_ours or await self._claim(candidate):
-            await self._execute(candidate)
-            self._is_idle = False
+            try:
+                await self._execute(candidate)
+                self._is_idle = False
+            except TaskUnservedError as error:
+                await self._put_aside(candidate.key, error)
+
+    async def _put_aside(self, key: UnitKey, error: TaskUnservedError) -> None:
+        """Leaves a task that nobody serves alone for an answer's time, and has its owner asked when it goes on so. Our
+        claim ends by itself, and costs nothing."""
+        log.warning("%s: %s; trying another task", _name(key), error)
+        self._aside[key[0]] = time.monotonic() + await self._asker.get_answer_seconds()
+        await self._asker.ask_owner(key, (await self._book.get_unit(key)).attempt)
 
     async def _find_candidate(self) -> _Candidate | None:
         """A unit of ours first, then the next of our own chains, then any free one."""
@@ -155,6 +175,8 @@ class Solver:
             self._is_resumed = True
         free: list[_Candidate] = []
         for number, task in await self._book.list_tasks():
+            if time.monotonic() < self._aside.get(number, 0):
+                continue
             found = await self._search_task(number, task)
             if found is not None and (found.is_ours or self._is_own_chain(found)):
                 return found

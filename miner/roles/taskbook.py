@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consensus.commit.hashing import Hash32
 from consensus.dispute.view import DataRule
 from pallets_abi import tasks
 
 from miner.roles.context import RoleContext, find_endpoint, to_hash
-from miner.store.errors import BlobNotFoundError
+from miner.store.errors import BlobError, BlobNotFoundError, FetchError, StoreFullError, TaskUnservedError
 from miner.work.inputs import fetch_task
 from miner.work.task import ChainTask
 from miner.work.worker import TaskInputs
@@ -73,15 +73,27 @@ class TaskBook:
         submission = args[1] if len(args) > 1 else None
         return UnitView(key, unit.attempt, unit.state.name, assignment, submission)
 
-    async def get_inputs(self, number: int, task: tasks.Task) -> TaskInputs:
-        """Document, graph and data of a task, fetched and checked once. Raises StoreError, TaskSpecError."""
+    async def get_inputs(self, number: int, task: tasks.Task, also: str = "") -> TaskInputs:
+        """Document, graph and data of a task, fetched and checked once, from its owner's server or else from the one at
+        `also`: who works on a task has them too. Raises TaskUnservedError, StoreError, TaskSpecError."""
         async with self._fetching:
             if number not in self._inputs:
                 while len(self._inputs) >= MAX_CACHED_INPUTS:
                     self._inputs.pop(next(iter(self._inputs)))
-                context = self._context
-                self._inputs[number] = await fetch_task(context.client, context.store, to_chain_task(task), number)
+                self._inputs[number] = await self._fetch(number, to_chain_task(task), also)
             return self._inputs[number]
+
+    async def _fetch(self, number: int, task: ChainTask, also: str) -> TaskInputs:
+        reason = "it has no server"
+        for endpoint in filter(None, (task.endpoint, also)):
+            try:
+                from_there = replace(task, endpoint=endpoint)
+                return await fetch_task(self._context.client, self._context.store, from_there, number)
+            except StoreFullError:
+                raise
+            except (FetchError, BlobError) as error:
+                reason = str(error)
+        raise TaskUnservedError(number, reason)
 
     async def find_start(self, key: UnitKey, task: tasks.Task) -> StartState:
         """Where a unit starts: the end of the unit before it in its shard, or the task's first state."""

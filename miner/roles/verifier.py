@@ -4,7 +4,7 @@ The attestation carries what the own execution gave (`replay`); the chain compar
 solver must show it in a dispute (`disputes`). When the own machine or the own execution fails, the attestation is
 Inconclusive and accuses nobody.
 What its server does not give, a solver is asked for on chain, once (`availability`); only when that does not help the
-attestation is Unavailable.
+attestation is Unavailable. For a task's inputs its owner is asked, and without them the attestation is Inconclusive.
 The attestation and its salt are in the store before the commitment is sent, so a restart can still reveal.
 """
 
@@ -36,7 +36,7 @@ from miner.roles.context import (
 )
 from miner.roles.link import Head
 from miner.roles.replay import Replayer
-from miner.store.errors import BlobError, FetchError, StoreError
+from miner.store.errors import BlobError, FetchError, StoreError, TaskUnservedError
 from miner.work.errors import WorkError
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,8 @@ class Verifier:
         self._context.store.delete_record(_record(key))
 
     async def _attest(self, key: DutyKey, duty: verification.Duty, patience: float) -> Attestation:
-        """Re-executes; what cannot be fetched is Unavailable, our own failing or an unsound machine is Inconclusive.
+        """Re-executes; what the solver does not serve is Unavailable; what the owner does not serve, our own failing or
+        an unsound machine is Inconclusive.
 
         `patience`: seconds that a solver has to make a dropped checkpoint again.
         """
@@ -144,12 +145,19 @@ class Verifier:
         try:
             reports = await self._replayer.replay(unit_key, list(duty.segments), patience)
             return Attestation(Outcome.EXECUTED, tuple(report.claim for report in reports if report.claim is not None))
+        except TaskUnservedError as error:
+            log.warning("unit %s cannot be checked, which is not its solver's guilt: %s", unit_key, error)
+            await guard(f"asking the owner of task {key[0]}", self._context.counters, self._ask_owner(key))
+            return Attestation(Outcome.INCONCLUSIVE)
         except (FetchError, BlobError) as error:
             log.warning("unit %s is not available: %s", unit_key, error)
             return Attestation(Outcome.UNAVAILABLE)
         except (WorkError, StoreError, MachineUnsound) as error:
             log.error("unit %s: our own execution failed, nobody's guilt: %s", unit_key, error)
             return Attestation(Outcome.INCONCLUSIVE)
+
+    async def _ask_owner(self, key: DutyKey) -> None:
+        await self._asker.ask_owner((key[0], key[1]), key[2])
 
     def _save(self, key: DutyKey, attestation: Attestation, salt: bytes) -> None:
         document = {

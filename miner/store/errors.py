@@ -16,7 +16,8 @@ StoreError
     ├── EndpointError         its URL is not acceptable
     ├── UnreachableError      no answer, or none in time, after all retries
     ├── StillPendingError     it is making the blob again, and our patience is over
-    └── BadAnswerError        an answer that breaks HTTP or our contract
+    ├── BadAnswerError        an answer that breaks HTTP or our contract
+    └── TaskUnservedError     nobody gives us what a task's owner must serve
 """
 
 from __future__ import annotations
@@ -144,3 +145,12 @@ class StillPendingError(FetchError):
 
 class BadAnswerError(FetchError):
     """An answer that breaks HTTP or our contract; not worth a retry."""
+
+
+class TaskUnservedError(FetchError):
+    """A task's document, graph or data set is served by nobody that we know; `reason` is what the last one said. That
+    is its owner's guilt and no solver's."""
+
+    def __init__(self, task: int, reason: str) -> None:
+        super().__init__(f"task/{task}", f"document, graph or data set not served: {reason}")
+        self.task = task

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from consensus.commit.hashing import HASH_BYTES, Hash32
+from consensus.commit.merkle import compute_root_of_hashes
 from consensus.commit.tensor import (
     DTYPES,
     Array,
@@ -29,6 +30,9 @@ from miner.kernels.errors import KernelError, SelfTestFailed
 from miner.kernels.native.compiler import compile_library
 
 log = logging.getLogger(__name__)
+
+Hashes = np.ndarray[Any, np.dtype[np.uint8]]
+"""Hashes in rows of 32 bytes."""
 
 SOURCE = Path(__file__).parent / "c" / "hash.c"
 SELF_TEST_SHAPES = ((), (0, 3), (1,), (33,), (31, 32), (32, 32), (65, 97), (3, 2, 33, 64), (9, 32, 32), (40, 5, 3, 3))
@@ -47,6 +51,12 @@ class Hasher(Protocol):
     def compute_tensor_root(self, tensor: Array) -> Hash32:
         """Root of a tensor; raises `TensorFormError`."""
 
+    def compute_hash_array(self, tensor: Array) -> Hashes:
+        """Leaf hashes of all tiles in order, (tiles, 32) bytes; raises `TensorFormError`."""
+
+    def compute_root_of_array(self, hashes: Hashes) -> Hash32:
+        """Merkle root over at least one leaf hash, (count, 32) bytes."""
+
     def is_finite(self, tensor: Array) -> bool:
         """Whether a tensor has neither NaN nor infinity (always, for types that cannot)."""
 
@@ -63,6 +73,14 @@ class HashlibHasher:
     def compute_tensor_root(self, tensor: Array) -> Hash32:
         """`consensus.commit.tensor.compute_tensor_root`."""
         return compute_tensor_root(tensor)
+
+    def compute_hash_array(self, tensor: Array) -> Hashes:
+        """From the list."""
+        return np.frombuffer(b"".join(compute_tile_hashes(tensor)), np.uint8).reshape(-1, HASH_BYTES)
+
+    def compute_root_of_array(self, hashes: Hashes) -> Hash32:
+        """`consensus.commit.merkle.compute_root_of_hashes`."""
+        return compute_root_of_hashes([Hash32(row.tobytes()) for row in hashes])
 
     def is_finite(self, tensor: Array) -> bool:
         """By NumPy."""
@@ -94,6 +112,16 @@ class NativeHasher:
             return compute_tensor_root_of_hashes(form, [])
         self._root(hashes.ctypes.data, form.tile_count)
         return compute_tensor_root_of_hashes(form, [Hash32(hashes[:HASH_BYTES].tobytes())])
+
+    def compute_hash_array(self, tensor: Array) -> Hashes:
+        """Leaf hashes of all tiles in order, (tiles, 32) bytes; raises `TensorFormError`."""
+        return self._hash_tiles(tensor).reshape(-1, HASH_BYTES)
+
+    def compute_root_of_array(self, hashes: Hashes) -> Hash32:
+        """Merkle root over at least one leaf hash, (count, 32) bytes."""
+        overwritten = np.array(hashes, order="C")
+        self._root(overwritten.ctypes.data, len(overwritten))
+        return Hash32(overwritten[0].tobytes())
 
     def is_finite(self, tensor: Array) -> bool:
         """f32 by the library, other types by NumPy."""

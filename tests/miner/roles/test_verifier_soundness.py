@@ -21,6 +21,7 @@ from miner.roles.taskbook import TaskBook, UnitKey, UnitView
 from miner.roles.verifier import Verifier
 from miner.store.blobs import BlobStore
 from miner.store.client import BlobClient
+from miner.store.errors import TaskUnservedError
 from miner.store.server import BlobServer
 from miner.wallet import Wallet
 from miner.work.build import build_task
@@ -116,3 +117,25 @@ async def test_an_unsound_machine_is_inconclusive_and_accuses_nobody(
     assert case.context.counters.mismatches == 0
     attestation = await OneDuty(case, case.honest).attest()
     assert attestation.outcome is Outcome.EXECUTED, "equal roots cannot come about by a fault"
+
+
+class UnservedReplay(Replayer):
+    """Its task's inputs are served by nobody."""
+
+    async def replay(self, key: UnitKey, segments: list[int], patience: float | None = None) -> list[ReplayReport]:
+        raise TaskUnservedError(key[0], "nobody there")
+
+
+async def test_what_the_owner_does_not_serve_is_no_guilt_of_the_solver(case: Case) -> None:
+    asked: list[tuple[UnitKey, int]] = []
+
+    class Witness(Asker):
+        async def ask_owner(self, key: UnitKey, attempt: int) -> None:
+            asked.append((key, attempt))
+
+    verifier = OneDuty(case, case.honest)
+    verifier._replayer = UnservedReplay(case.context, TaskBook(case.context), OwnMachine())
+    verifier._asker = Witness(case.context, TaskBook(case.context))
+    attestation = await verifier.attest()
+    assert (attestation.outcome, attestation.segments) == (Outcome.INCONCLUSIVE, ())
+    assert asked == [((0, 0), 0)]
