@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.1
 
 STAGES = {
     "History", "HistoryPick", "Narrow History", "Pick History", "Step", "StepPick", "Narrow Trace", "Pick Trace",
-    "Node", "NodePick", "Tile", "TilePick", "Claims", "ClaimsPick", "Arbitration",
+    "Node", "NodePick", "Claims", "ClaimsPick", "Arbitration",
 }  # fmt: skip
 """Those that a game about one flipped bit in a product goes through."""
 
@@ -99,6 +99,7 @@ class KillAtEachStage:
         sides = {"Defender": network.miners["liar"], "Challenger": network.validators["watcher"]}
         while (game := story.watcher.read("Disputes", "Games", number)) is not None:
             story.group.check()
+            story.watcher.poll()  # its node keeps the states of so many blocks only
             stage = find_stage(game)
             if stage not in self.stages:
                 self.stages.append(stage)

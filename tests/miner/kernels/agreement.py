@@ -13,11 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from consensus.commit.hashing import AccountId, Hash32, blake2_256
 from consensus.exact.random import derive_key
 from consensus.graph import Graph
 from consensus.protocol.units import UnitRef
-from miner.kernels import Executor
+from miner.kernels import Executor, fast
 from miner.models import load_text
 from miner.store.blobs import BlobStore
 from miner.store.tensor_file import decode_tensors, encode_tensors
@@ -33,7 +35,7 @@ ORDER = DataOrder("windows", 1, 16)
 """One sequence of 16 tokens a step: the optimiser still passes over all ten million parameters."""
 SHAPE = TaskShape(rounds=1, shards=1, segments_per_unit=4, steps_per_segment=5)
 UNIT_SEED, SOLVER = blake2_256(b"agreement"), AccountId(b"s" * 32)
-GRAPH, STATE = "graph.json", "state.safetensors"
+GRAPH, STATE, MIDDLE = "graph.json", "state.safetensors", "middle.safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,64 @@ def digest(state: Mapping[str, Any], *scalars: Any) -> str:
     return hasher.hexdigest()
 
 
-def run_steps(work: Work, backend: str, threads: int, steps: int, marks: frozenset[int]) -> dict[int, str]:
-    """Digests of state, loss and gradient norm after the steps in ``marks`` and after the last."""
+def run_steps(
+    work: Work, backend: str, threads: int, steps: int, marks: frozenset[int], first: int = 0,
+    middle: Path | None = None,
+) -> dict[int, str]:  # fmt: skip
+    """Digests of state, loss and gradient norm after the steps in ``marks`` and after the last, ``steps``.
+
+    The work's state is that before step ``first``; the state after half of the steps is written to ``middle``.
+    """
     executor, data = Executor(work.graph, backend, threads), make_dataset(load_tokens(), ORDER)
     state, key, digests = work.state, derive_key(UNIT_SEED, STEP_PURPOSE), {}
-    for step in range(steps):
+    for step in range(first, steps):
         state, loss, norm = executor.step(state, data.batch(UNIT_SEED, step), key, step)
         if step + 1 in marks or step + 1 == steps:
             digests[step + 1] = digest(state, loss, norm)
+        if middle is not None and step + 1 == steps // 2:
+            middle.write_bytes(encode_tensors(state))
     return digests
 
 
 def run_native(folder: Path, threads: int, steps: int, marks: frozenset[int]) -> dict[int, str]:
-    """`run_steps` of the native backend on what `write_work` wrote, for a process of its own."""
-    return run_steps(read_work(folder), "native", threads, steps, marks)
+    """`run_steps` of the native backend on what `write_work` wrote, for a process of its own; one with a single thread
+    leaves the state after half of the steps in the folder."""
+    middle = folder / MIDDLE if threads == 1 else None
+    return run_steps(read_work(folder), "native", threads, steps, marks, middle=middle)
+
+
+def run_shuffled(folder: Path, first: int, steps: int, marks: frozenset[int]) -> tuple[dict[int, str], dict[str, int]]:
+    """`run_steps` of the NumPy backend with every sum shuffled, and how often it was, for a process of its own. It
+    begins with the work's state or, at a later step, with the one that `run_native` left."""
+    counts, work = shuffle_sums(first), read_work(folder)
+    if first:
+        work = Work(work.graph, decode_tensors((folder / MIDDLE).read_bytes()))
+    return run_steps(work, "numpy", 1, steps, marks, first), counts
+
+
+def shuffle_sums(seed: int) -> dict[str, int]:
+    """From now on every exact sum of the NumPy backend takes its terms in a random order, which is counted."""
+    random, right = np.random.default_rng(seed), {n: getattr(fast, n) for n in ("matmul", "reduce_sum", "add_rows")}
+    counts = dict.fromkeys(right, 0)
+
+    def matmul(a: Any, b: Any, bits: int) -> Any:
+        counts["matmul"] += 1
+        order = random.permutation(a.shape[-1])
+        return right["matmul"](a[..., order], b[..., order, :], bits)
+
+    def reduce_sum(values: Any, axes: tuple[int, ...]) -> Any:
+        counts["reduce_sum"] += 1
+        values = np.take(values, random.permutation(values.shape[axes[0]]), axis=axes[0])
+        return right["reduce_sum"](values, axes)
+
+    def add_rows(values: Any, index: Any, rows: int) -> Any:
+        counts["add_rows"] += 1
+        order = random.permutation(len(index))
+        return right["add_rows"](values[order], index[order], rows)
+
+    for name, function in (("matmul", matmul), ("reduce_sum", reduce_sum), ("add_rows", add_rows)):
+        setattr(fast, name, function)
+    return counts
 
 
 def make_job(work: Work, store: BlobStore) -> UnitJob:

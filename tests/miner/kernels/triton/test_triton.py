@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,14 @@ TIMEOUT = 800
 """Seconds: under a minute on an idle machine, minutes on a busy one."""
 
 
-def run_device_tests(**environment: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-c", os.devnull, f"--rootdir={ROOT}", str(FILE)]
+LONGEST = "training or self_test or products"
+"""Tests that take half of the interpreter's time: they run beside the others."""
+
+
+def run_device_tests(selection: str = "", **environment: str) -> None:
+    """Runs the tests that pytest's `-k` selects, all by default."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-c", os.devnull, f"--rootdir={ROOT}", "-k", selection]
+    command += ["-p", "no:cacheprovider", str(FILE)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
@@ -25,7 +32,11 @@ def run_device_tests(**environment: str) -> None:
 
 @pytest.mark.timeout(TIMEOUT + 30)
 def test_in_the_interpreter() -> None:
-    run_device_tests(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+    def run(selection: str) -> None:
+        run_device_tests(selection, TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(run, (LONGEST, f"not ({LONGEST})")))
 
 
 @pytest.mark.timeout(TIMEOUT + 30)
