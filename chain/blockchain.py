@@ -249,6 +249,13 @@ class Blockchain:
         """A value of the state after a block; raises UnknownBlock, StatePruned."""
         return self.state_at(block_hash).get(key)
 
+    def recall_storage(self, block_hash: bytes, key: bytes) -> tuple[bool, bytes | None]:
+        """(True, the value) where `storage` needs no look into the database, else (False, None). From any thread."""
+        if block_hash not in self._tree:
+            return False, None
+        view = self._views.peek(self._header(block_hash).state_root)
+        return (False, None) if view is None else view.recall(key)
+
     def storage_hash(self, block_hash: bytes, key: bytes) -> bytes | None:
         """BLAKE2b-256 of a value of the state after a block."""
         return self.state_at(block_hash).value_hash(key)

@@ -66,8 +66,8 @@ class NodeConfig:
 
     `aura_uri`, `grandpa_uri`: secret URIs of keys to author and to vote with (besides those in its keystore); ports:
     0 takes a free one; `bootnodes`: multiaddresses with peer id, added to those of the spec; `allow_unsafe_rpc`:
-    offer `author_insertKey` and the like; `rpc_origins`: web pages that may use the RPC besides local ones; `name`:
-    what telemetry and logs call the node.
+    offer `author_insertKey` and the like; `rpc_origins`: web pages that may use the RPC besides local ones;
+    `rpc_connections`: how many WebSockets may be open; `name`: what telemetry and logs call the node.
     """
 
     spec: ChainSpec
@@ -81,6 +81,7 @@ class NodeConfig:
     grandpa_uri: str | None = None
     allow_unsafe_rpc: bool = False
     rpc_origins: tuple[str, ...] = ()
+    rpc_connections: int = 100
     name: str = "aipow"
     pool: PoolLimits = field(default_factory=PoolLimits)
 
@@ -221,7 +222,8 @@ class Node:
 
     def _rpc_config(self) -> RpcConfig:
         config = self.config
-        return RpcConfig(config.rpc_host, config.rpc_port, origins=frozenset(config.rpc_origins))
+        origins = frozenset(config.rpc_origins)
+        return RpcConfig(config.rpc_host, config.rpc_port, max_connections=config.rpc_connections, origins=origins)
 
     def _rpc_context(self) -> RpcContext:
         spec = self.config.spec

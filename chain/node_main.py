@@ -46,6 +46,7 @@ async def _serve(options: argparse.Namespace, base_path: Path) -> None:
         grandpa_uri=options.dev_key,
         allow_unsafe_rpc=options.rpc_unsafe,
         rpc_origins=tuple(options.rpc_cors),
+        rpc_connections=options.rpc_max_connections,
         name=options.name,
     )
     stopping = asyncio.Event()
@@ -87,6 +88,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="ORIGIN",
         help="web pages that may connect besides local ones, like https://polkadot.js.org, or all; may be repeated",
     )
+    parser.add_argument("--rpc-max-connections", type=int, default=100, help="WebSockets that may be open")
     parser.add_argument("--name", default="aipow", help="what the node calls itself to its peers")
     parser.add_argument("--export-spec", action="store_true", help="print the chain spec and exit")
     parser.add_argument("--raw", action="store_true", help="with --export-spec: write the genesis entry by entry")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 from chain.events import BestChanged, BlockFinalized, BlockImported
+from chain.primitives import Header
 from chain.rpc.context import RpcContext
 from chain.rpc.errors import InvalidParams
 from chain.rpc.forms import block_json, header_json
 from chain.rpc.params import Params, parse_block_number, to_hex
 from chain.rpc.registry import Registry
+from chain.rpc.session import Dumped, dump
 
 MAX_NUMBERS = 1_024
 
@@ -61,17 +64,23 @@ async def get_finalized_head(context: RpcContext, params: Params) -> Any:
     return to_hex(context.chain.finalized.hash)
 
 
+@lru_cache(maxsize=64)
+def _header_text(header: Header) -> Dumped:
+    """A header for subscribers, written out once for all of them."""
+    return Dumped(dump(header_json(header)))
+
+
 async def subscribe_new_heads(context: RpcContext, params: Params) -> AsyncIterator[Any]:
     """The best header now, then each new best one."""
     params.finish()
     events = context.events.stream()
-    first = header_json(context.chain.best)
+    first = _header_text(context.chain.best)
 
     async def stream() -> AsyncIterator[Any]:
         yield first
         async for event in events:
             if isinstance(event, BestChanged):
-                yield header_json(event.header)
+                yield _header_text(event.header)
 
     return stream()
 
@@ -80,13 +89,13 @@ async def subscribe_all_heads(context: RpcContext, params: Params) -> AsyncItera
     """The best header now, then that of every imported block."""
     params.finish()
     events = context.events.stream()
-    first = header_json(context.chain.best)
+    first = _header_text(context.chain.best)
 
     async def stream() -> AsyncIterator[Any]:
         yield first
         async for event in events:
             if isinstance(event, BlockImported):
-                yield header_json(event.header)
+                yield _header_text(event.header)
 
     return stream()
 
@@ -95,16 +104,16 @@ async def subscribe_finalized_heads(context: RpcContext, params: Params) -> Asyn
     """The last finalised header now, then every further one without gaps."""
     params.finish()
     events = context.events.stream()
-    first = header_json(context.chain.finalized)
+    first = _header_text(context.chain.finalized)
 
     async def stream() -> AsyncIterator[Any]:
         yield first
         async for event in events:
             if isinstance(event, BlockFinalized):
                 for block_hash in event.hashes:
-                    header = await context.run(context.chain.header, block_hash)
+                    header = context.chain.header(block_hash)
                     if header is not None:
-                        yield header_json(header)
+                        yield _header_text(header)
 
     return stream()
 

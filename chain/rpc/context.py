@@ -58,6 +58,9 @@ class ChainView(Protocol):
     def runtime_version(self, block_hash: bytes) -> RuntimeVersion:
         """The version of the runtime in the state after a block."""
 
+    def recall_storage(self, block_hash: bytes, key: bytes) -> tuple[bool, bytes | None]:
+        """(True, the value) if it is at hand, else (False, None). From any thread."""
+
     def storage(self, block_hash: bytes, key: bytes) -> bytes | None:
         """A value of the state after the block."""
 

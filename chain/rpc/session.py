@@ -133,8 +133,9 @@ class Session:
 
     async def notify(self, event: str, subscription: str, result: Any) -> None:
         """Sends a notification, as soon as there is room."""
-        params = {"subscription": subscription, "result": result}
-        await self.outbox.put(dump({"jsonrpc": "2.0", "method": event, "params": params}))
+        text = result if isinstance(result, Dumped) else dump(result)
+        params = f'{{"subscription":"{subscription}","result":{text}}}'
+        await self.outbox.put(f'{{"jsonrpc":"2.0","method":"{event}","params":{params}}}')
 
     async def close(self) -> None:
         """The connection is gone: all that belonged to it ends."""
@@ -144,6 +145,10 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Dumped(str):
+    """JSON that is written out already, because many subscribers get the same."""
 
 
 def make_id() -> str:

@@ -23,10 +23,12 @@ CODE_KEY = b":code"
 
 
 async def get_storage(context: RpcContext, params: Params) -> Any:
-    """A value in hex, or null."""
+    """A value in hex, or null. What is asked again and again costs no visit to the chain thread."""
     key, at = params.bytes_("key", MAX_KEY_BYTES), context.at(params.optional_hash())
     params.finish()
-    value = await context.run(context.chain.storage, at, key)
+    is_known, value = context.chain.recall_storage(at, key)
+    if not is_known:
+        value = await context.run(context.chain.storage, at, key)
     return None if value is None else to_hex(value)
 
 

@@ -18,6 +18,9 @@ CHILD_ROOT_PREFIX = b":child_storage:default:"
 """Where the main trie holds the roots of child tries."""
 
 
+_UNKNOWN = b"unknown"  # compared by identity
+
+
 class StateView:
     """The state under `root`."""
 
@@ -38,6 +41,11 @@ class StateView:
                 self._memo.clear()
             self._memo[key] = value
         return value
+
+    def recall(self, key: bytes) -> tuple[bool, bytes | None]:
+        """(True, the value) if it is remembered, else (False, None). From any thread."""
+        value = self._memo.get(key, _UNKNOWN)
+        return (False, None) if value is _UNKNOWN else (True, value)
 
     def value_hash(self, key: bytes) -> bytes | None:
         """BLAKE2b-256 of the value at `key`, or None."""
@@ -91,6 +99,10 @@ class StateViews:
         else:
             self._views.move_to_end(root)
         return view
+
+    def peek(self, root: bytes) -> StateView | None:
+        """The view of a root if it is among the last used. From any thread."""
+        return self._views.get(root)
 
     def put(self, view: StateView) -> None:
         """Remembers a view; the one not used for longest goes."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from substrateinterface import Keypair, SubstrateInterface
 
+from chain.grandpa.messages import Justification
 from tests.chain.node_process import NodeProcess, wait_until
 from tests.chain.rpc.client import RpcClient, connect
 
@@ -174,3 +175,14 @@ async def test_cors_headers_for_pages_that_may_connect(node: NodeProcess) -> Non
     answer = requests.post(node.http, json=body, headers={"Origin": "http://localhost:3000"}, timeout=30)
     assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
     assert requests.options(node.http, headers={"Origin": "http://evil.example"}, timeout=30).status_code == 403
+
+
+async def test_justifications_are_told(node: NodeProcess) -> None:
+    async with connect(node.url) as client:
+        subscription = await client.result("grandpa_subscribeJustifications")
+        data = await client.event(subscription)
+        assert isinstance(data, str)
+        target = Justification.decode(bytes.fromhex(data[2:])).commit.target_hash
+        number = int(node.rpc("chain_getHeader", "0x" + target.hex())["result"]["number"], 16)
+        assert node.rpc("chain_getBlockHash", number)["result"] == "0x" + target.hex()
+        assert await client.result("grandpa_unsubscribeJustifications", subscription) is True
