@@ -32,6 +32,7 @@ CONNECTIONS = 20
 SPARE_CONNECTIONS = 50
 START_SECONDS = 60.0
 CATCH_UP_SECONDS = 5.0
+SETTLE_SECONDS = 8.0  # a node that starts loads libp2p and authors its first blocks
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ async def measure(options: argparse.Namespace, url: str, pid: int) -> list[Figur
     """All figures on one node."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
+        await asyncio.sleep(SETTLE_SECONDS)
         async with session.ws_connect(url) as socket:
             keys = await ask(socket, request_text("state_getKeysPaged", "0x", 1_000))
         storage = [request_text("state_getStorage", key) for key in keys if key != CODE_KEY]
