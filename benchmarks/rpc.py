@@ -32,6 +32,7 @@ CONNECTIONS = 20
 SPARE_CONNECTIONS = 50
 START_SECONDS = 60.0
 CATCH_UP_SECONDS = 5.0
+SETTLE_SECONDS = 8.0  # a node that starts loads libp2p and authors its first blocks
 
 
 @dataclass(frozen=True)
@@ -158,29 +159,38 @@ async def flood(session: aiohttp.ClientSession, url: str, pid: int, requests: li
     return load
 
 
-async def follow_heads(socket: aiohttp.ClientWebSocketResponse, numbers: list[int]) -> None:
-    """Adds the number of every head that the subscription tells."""
+async def follow_heads(socket: aiohttp.ClientWebSocketResponse, heads: list[str]) -> None:
+    """Adds every notification of a head; it is read later, so as not to keep the client's other requests waiting."""
     await ask(socket, request_text("chain_subscribeNewHeads"))
     async for message in socket:
-        numbers.append(int(json.loads(message.data)["params"]["result"]["number"], 16))
+        heads.append(message.data)
+
+
+def head_number(notification: str) -> int:
+    """The number of the head in a notification."""
+    return int(json.loads(notification)["params"]["result"]["number"], 16)
 
 
 async def measure(options: argparse.Namespace, url: str, pid: int) -> list[Figure]:
     """All figures on one node."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
+        await asyncio.sleep(SETTLE_SECONDS)
         async with session.ws_connect(url) as socket:
             keys = await ask(socket, request_text("state_getKeysPaged", "0x", 1_000))
         storage = [request_text("state_getStorage", key) for key in keys if key != CODE_KEY]
         alone = await flood(session, url, pid, storage, options.seconds)
         floor = await flood(session, url, pid, [request_text("system_name")], options.seconds)
-        heads: list[list[int]] = [[] for _ in range(options.subscribers)]
-        sockets = [await session.ws_connect(url) for _ in heads]
-        followers = [asyncio.create_task(follow_heads(*one)) for one in zip(sockets, heads, strict=True)]
+        told: list[list[str]] = [[] for _ in range(options.subscribers)]
+        sockets = [await session.ws_connect(url) for _ in told]
+        followers = [asyncio.create_task(follow_heads(*one)) for one in zip(sockets, told, strict=True)]
+        while not all(told):
+            await asyncio.sleep(0.1)
         both = await offer(session, url, pid, storage, options.seconds, options.rate)
         await asyncio.sleep(CATCH_UP_SECONDS)
         for follower in followers:
             follower.cancel()
+    heads = [[head_number(one) for one in notifications] for notifications in told]
     missed = sum(numbers != list(range(numbers[0], numbers[0] + len(numbers))) for numbers in heads if numbers)
     silent = sum(len(numbers) < options.seconds / 2 for numbers in heads)
     return [

@@ -73,6 +73,7 @@ async def test_client_reads_submits_many_and_names_dispatch_errors(node: NodePro
         accounts = dict(await chain.query_map("System", "Account"))
         assert accounts[BOB.ss58_address]["data"]["free"] > 0
         assert await chain.constant("Balances", "ExistentialDeposit") > 0
+        assert await chain.fee("System", "remark_with_event", {"remark": b"x"}, BOB) > 0
         remarks = [chain.submit("System", "remark_with_event", {"remark": bytes([i])}, BOB) for i in range(10)]
         receipts = await asyncio.gather(*remarks)
         assert len({receipt.extrinsic_hash for receipt in receipts}) == 10

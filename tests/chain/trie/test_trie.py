@@ -125,3 +125,21 @@ def test_nodes_reencode_exactly(state: dict[bytes, bytes]) -> None:
         node = decode_node(data)
         assert node is not None
         assert encode_node(node) == data
+
+
+@given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=20), KEYS)
+@settings(max_examples=200, deadline=None)
+def test_closest_merkle_value_is_that_of_the_first_node_at_or_below(pairs: dict[bytes, bytes], key: bytes) -> None:
+    nodes: dict[bytes, bytes] = {}
+    trie = Trie(nodes)
+    update = trie.update(EMPTY_ROOT, pairs)
+    nodes.update(update.nodes)
+    found = trie.closest_merkle_value(update.root, key)
+    below = {other[len(key) :]: value for other, value in pairs.items() if other.startswith(key)}
+    assert (found is None) == (not below)
+    assert trie.closest_merkle_value(update.root, b"") == update.root
+    if found is None:
+        return
+    changed = trie.update(update.root, dict.fromkeys((key + rest for rest in below), b"another value"))
+    nodes.update(changed.nodes)
+    assert trie.closest_merkle_value(changed.root, key) != found or set(below.values()) == {b"another value"}
