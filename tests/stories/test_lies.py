@@ -12,7 +12,8 @@ import pytest
 
 from devnet.checks import Finding
 from devnet.lies import LieOptions, LieStory
-from devnet.processes import ProcessGroup
+from devnet.processes import ManagedProcess, ProcessGroup, wait_until
+from devnet.watcher import Watcher
 from miner.disputes.story import tell
 
 KILL_AFTER_EVENTS = 6
@@ -85,6 +86,13 @@ def find_stage(game: dict[str, Any]) -> str:
     return f"{name} {level}" if level else str(name)
 
 
+def wait_until_followed(process: ManagedProcess, number: int) -> None:
+    """Until a node that was started again has finalised a block."""
+    observer = Watcher(process.rpc_url)
+    wait_until(lambda: number in observer.view(range(number, number + 1)), 60, f"{process.name} to catch up")
+    observer.close()
+
+
 class KillAtEachStage:
     """Kills the daemon whose turn it is, whenever a game comes to a stage for the first time, and starts it again."""
 
@@ -108,6 +116,9 @@ class KillAtEachStage:
                 mover.start()
                 show_phase(f"{mover.name} was killed at {stage}, move {game['moves']}")
             time.sleep(LOOK_SECONDS)
+        for process in sides.values():  # who was killed last is asked for its blocks when all is judged
+            process.wait_healthy()
+            wait_until_followed(process, story.watcher.blocks[-1].number)
 
 
 @pytest.mark.slow
