@@ -76,7 +76,8 @@ class SyncService:
                 self._wake.clear()
                 self._start_fetches(time.monotonic())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), PATIENCE_SECONDS)
+                    async with asyncio.timeout(PATIENCE_SECONDS):  # `wait_for` of 3.11 may swallow a cancellation
+                        await self._wake.wait()
         finally:
             for task in self._fetches.values():
                 task.cancel()

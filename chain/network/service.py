@@ -176,7 +176,8 @@ class NetworkService:
         request = BlockRequest(start, max_blocks, direction, fields)
         answer = self._bridge.request(peer, request)
         try:
-            blocks = await asyncio.wait_for(answer, REQUEST_TIMEOUT + 1)
+            async with asyncio.timeout(REQUEST_TIMEOUT + 1):
+                blocks = await answer
         except TimeoutError as error:
             raise RequestFailed(peer, "no answer in time") from error
         try:

@@ -123,7 +123,8 @@ class ChainLink:
         account, period = self.wallet.account, compute_period(call)
         sending = self.client.submit(call.pallet, call.function, params, account, period=period)
         try:
-            return await asyncio.wait_for(sending, slots * slot_seconds)
+            async with asyncio.timeout(slots * slot_seconds):
+                return await sending
         except TimeoutError as error:
             raise CallUnanswered(call, slots) from error
 

@@ -159,7 +159,8 @@ class CheckpointMaker:
                 await self._work_on(self._get_queue()[0])
             self._asked.clear()
             try:
-                await asyncio.wait_for(self._asked.wait(), self._idle_seconds)
+                async with asyncio.timeout(self._idle_seconds):
+                    await self._asked.wait()
             except TimeoutError:
                 await self._pool.close()
                 if not self._waiting:

@@ -168,3 +168,11 @@ async def test_forged_blocks_are_reported_and_change_nothing(follower: Follower,
             await asyncio.sleep(0.02)
     assert follower.dev.chain.best.number == 0
     peer.chain.close()
+
+
+async def test_a_cancellation_in_the_moment_of_a_head_is_heard(follower: Follower) -> None:
+    await asyncio.sleep(0.05)  # it waits
+    follower.sync.on_head("a", 1, bytes(32))
+    follower.task.cancel()
+    done, _ = await asyncio.wait([follower.task], timeout=10)
+    assert done
