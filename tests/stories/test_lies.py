@@ -86,10 +86,16 @@ def find_stage(game: dict[str, Any]) -> str:
     return f"{name} {level}" if level else str(name)
 
 
-def wait_until_followed(process: ManagedProcess, number: int) -> None:
-    """Until a node that was started again has finalised a block."""
+def wait_until_followed(process: ManagedProcess, watcher: Watcher) -> None:
+    """Until a node that was started again has finalised what the operator's has."""
     observer = Watcher(process.rpc_url)
-    wait_until(lambda: number in observer.view(range(number, number + 1)), 60, f"{process.name} to catch up")
+
+    def has_followed() -> bool:
+        watcher.poll()
+        number = watcher.blocks[-1].number
+        return number in observer.view(range(number, number + 1))
+
+    wait_until(has_followed, 60, f"{process.name} to catch up")
     observer.close()
 
 
@@ -118,7 +124,7 @@ class KillAtEachStage:
             time.sleep(LOOK_SECONDS)
         for process in sides.values():  # who was killed last is asked for its blocks when all is judged
             process.wait_healthy()
-            wait_until_followed(process, story.watcher.blocks[-1].number)
+            wait_until_followed(process, story.watcher)
 
 
 @pytest.mark.slow
