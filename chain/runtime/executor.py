@@ -36,6 +36,7 @@ from chain.errors import (
 from chain.primitives.block import blake2_256
 from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
+from chain.runtime.host_child import child_storage_functions
 from chain.runtime.host_crypto import crypto_functions, hashing_functions
 from chain.runtime.host_misc import allocator_functions, misc_functions, trie_functions
 from chain.runtime.host_storage import storage_functions
@@ -142,6 +143,7 @@ def make_host_functions(host: Host) -> dict[str, HostFunction]:
     """All host functions by import name."""
     return {
         **storage_functions(host),
+        **child_storage_functions(host),
         **crypto_functions(host),
         **hashing_functions(host),
         **allocator_functions(host),

@@ -5,11 +5,39 @@ from __future__ import annotations
 from chain.errors import HostFault
 from chain.primitives.scale import Reader, encode_bytes
 from chain.runtime.host import Host, HostFunction
+from chain.state.overlay import CHILD_STORAGE_PREFIX
 from chain.trie import StateVersion
 
 _NONE = b"\x00"
-CHILD_STORAGE_PREFIX = b":child_storage:"
-CHILD_ROOT_PREFIX = b":child_storage:default:"
+
+
+def state_version(version: int) -> StateVersion:
+    """The state version of its number; raises HostFault for one that we do not know."""
+    if version not in (0, 1):
+        raise HostFault(f"state version {version} is unknown; use a newer host")
+    return StateVersion(version)
+
+
+def read_limit(span: bytes) -> int | None:
+    """An `Option<u32>`; raises DecodeError."""
+    reader = Reader(span)
+    limit = reader.u32() if reader.option() else None
+    reader.finish("limit of removed keys")
+    return limit
+
+
+def encode_removed(removed: int, is_done: bool) -> bytes:
+    """A `KillStorageResult`: whether keys remain, and how many of the committed state were gone through."""
+    return (b"\x00" if is_done else b"\x01") + removed.to_bytes(4, "little")
+
+
+def _is_guarded(key: bytes) -> bool:
+    """Child tries' roots are the host's: a runtime's direct write to them is ignored, as stock hosts do."""
+    return key.startswith(CHILD_STORAGE_PREFIX)
+
+
+def _touches_children(prefix: bytes) -> bool:
+    return prefix.startswith(CHILD_STORAGE_PREFIX) or CHILD_STORAGE_PREFIX.startswith(prefix)
 
 
 def storage_functions(host: Host) -> dict[str, HostFunction]:
@@ -29,10 +57,14 @@ def storage_functions(host: Host) -> dict[str, HostFunction]:
         return host.put_span(b"\x01" + len(rest).to_bytes(4, "little"))
 
     def set_(key: int, value: int) -> None:
-        host.overlay.set(memory.read_span(key), memory.read_span(value))
+        name = memory.read_span(key)
+        if not _is_guarded(name):
+            host.overlay.set(name, memory.read_span(value))
 
     def clear(key: int) -> None:
-        host.overlay.set(memory.read_span(key), None)
+        name = memory.read_span(key)
+        if not _is_guarded(name):
+            host.overlay.set(name, None)
 
     def exists(key: int) -> int:
         return int(host.overlay.get(memory.read_span(key)) is not None)
@@ -44,19 +76,18 @@ def storage_functions(host: Host) -> dict[str, HostFunction]:
         found = host.overlay.next_key(memory.read_span(key))
         return host.put_span(_NONE if found is None else b"\x01" + encode_bytes(found))
 
+    def _clear(prefix: bytes, limit: int | None) -> tuple[int, bool]:
+        return (0, True) if _touches_children(prefix) else host.overlay.clear_prefix(prefix, limit)
+
     def clear_prefix(prefix: int) -> None:
-        host.overlay.clear_prefix(memory.read_span(prefix))
+        _clear(memory.read_span(prefix), None)
 
     def clear_prefix_limited(prefix: int, limit: int) -> int:
-        reader = Reader(memory.read_span(limit))
-        most = reader.u32() if reader.option() else None
-        removed, done = host.overlay.clear_prefix(memory.read_span(prefix), most)
-        return host.put_span((b"\x00" if done else b"\x01") + removed.to_bytes(4, "little"))
+        most = read_limit(memory.read_span(limit))
+        return host.put_span(encode_removed(*_clear(memory.read_span(prefix), most)))
 
     def root(version: int) -> int:
-        if version not in (0, 1):
-            raise HostFault(f"state version {version} is unknown; use a newer host")
-        return host.put_span(host.overlay.root(StateVersion(version)).root)
+        return host.put_span(host.overlay.root(state_version(version)).root)
 
     return {
         "ext_storage_get_version_1": HostFunction("l", "l", get),
@@ -70,6 +101,7 @@ def storage_functions(host: Host) -> dict[str, HostFunction]:
         "ext_storage_clear_prefix_version_2": HostFunction("ll", "l", clear_prefix_limited),
         "ext_storage_root_version_1": HostFunction("", "l", lambda: root(0)),
         "ext_storage_root_version_2": HostFunction("i", "l", root),
+        "ext_storage_changes_root_version_1": HostFunction("l", "l", lambda parent: host.put_span(_NONE)),
         "ext_storage_start_transaction_version_1": HostFunction("", "", lambda: host.overlay.start()),
         "ext_storage_commit_transaction_version_1": HostFunction("", "", lambda: host.overlay.commit()),
         "ext_storage_rollback_transaction_version_1": HostFunction("", "", lambda: host.overlay.rollback()),

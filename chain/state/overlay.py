@@ -8,7 +8,10 @@ from __future__ import annotations
 from chain.errors import DecodeError, TransactionFault
 from chain.primitives.scale import Reader, encode_compact
 from chain.state.view import StateView
-from chain.trie import StateVersion, TrieUpdate
+from chain.trie import EMPTY_ROOT, StateVersion, TrieUpdate
+
+CHILD_STORAGE_PREFIX = b":child_storage:"
+CHILD_ROOT_PREFIX = b":child_storage:default:"  # + the child trie's name: where its root lies in the main trie
 
 _ABSENT = object()  # the key had no entry in the overlay
 
@@ -35,6 +38,9 @@ class Overlay:
         self._entries: dict[bytes, bytes | Appending | None] = {}
         self._journal: list[dict[bytes, object]] = []
         self._root: TrieUpdate | None = None
+        self._version = StateVersion.V1  # the one that `_root` was computed with
+        self._children: dict[bytes, Overlay] = {}
+        self._child_roots: dict[bytes, bytes | None] = {}  # what the last `root` put into the main trie
 
     # ---- reading
 
@@ -57,8 +63,29 @@ class Overlay:
         return min(below, above)
 
     def changes(self) -> dict[bytes, bytes | None]:
-        """All changed keys: their new values, None where removed."""
-        return {k: e.join() if isinstance(e, Appending) else e for k, e in self._entries.items()}
+        """All changed keys: their new values, None where removed; after `root` also the child tries' roots."""
+        own = {k: e.join() if isinstance(e, Appending) else e for k, e in self._entries.items()}
+        return own | self._child_roots
+
+    # ---- child tries
+
+    def child(self, name: bytes) -> Overlay:
+        """The overlay of the default child trie `name`; it shares this one's transactions. Raises TrieCorrupt."""
+        found = self._children.get(name)
+        if found is None:
+            found = self._children[name] = Overlay(self.base.child(self.base.get(CHILD_ROOT_PREFIX + name)))
+            for _ in self._journal:
+                found.start()
+        return found
+
+    def child_root(self, name: bytes, version: StateVersion) -> bytes:
+        """The root of a child trie; one that was written to is also put into the main trie, as stock hosts do."""
+        child = self.child(name)
+        if not child._entries:
+            return child.base.root
+        root = child.root(version).root
+        self.set(CHILD_ROOT_PREFIX + name, None if root == EMPTY_ROOT else root)
+        return root
 
     # ---- writing
 
@@ -112,6 +139,8 @@ class Overlay:
     def start(self) -> None:
         """Opens a nested transaction."""
         self._journal.append({})
+        for child in self._children.values():
+            child.start()
 
     def commit(self) -> None:
         """Keeps what the innermost transaction changed; raises TransactionFault if none is open."""
@@ -122,12 +151,16 @@ class Overlay:
             outer = self._journal[-1]
             for key, previous in inner.items():
                 outer.setdefault(key, previous)
+        for child in self._children.values():
+            child.commit()
 
     def rollback(self) -> None:
         """Undoes what the innermost transaction changed; raises TransactionFault if none is open."""
         if not self._journal:
             raise TransactionFault("a storage transaction was rolled back that was never started")
-        self._root = None
+        self._forget_root()
+        for child in self._children.values():
+            child.rollback()
         for key, previous in self._journal.pop().items():
             if previous is _ABSENT:
                 del self._entries[key]
@@ -143,8 +176,12 @@ class Overlay:
         while len(self._journal) > depth:
             self.rollback()
 
-    def _note(self, key: bytes) -> None:
+    def _forget_root(self) -> None:
         self._root = None
+        self._child_roots = {}
+
+    def _note(self, key: bytes) -> None:
+        self._forget_root()
         if self._journal and key not in self._journal[-1]:
             entry: object = self._entries.get(key, _ABSENT)
             if isinstance(entry, Appending):
@@ -155,7 +192,16 @@ class Overlay:
     # ---- root
 
     def root(self, version: StateVersion) -> TrieUpdate:
-        """Root and new trie nodes of base and changes together; computed once until the next write."""
-        if self._root is None:
-            self._root = self.base.update(self.changes(), version)
+        """Root and new nodes of base, changes and child tries together; computed once until the next write."""
+        changed = {name: child for name, child in self._children.items() if child._entries}
+        if self._root is not None and all(o._root and o._version == version for o in (self, *changed.values())):
+            return self._root
+        nodes: dict[bytes, bytes] = {}
+        self._child_roots = {}
+        for name, child in changed.items():
+            update = child.root(version)
+            nodes |= update.nodes
+            self._child_roots[CHILD_ROOT_PREFIX + name] = None if update.root == EMPTY_ROOT else update.root
+        update = self.base.update(self.changes(), version)
+        self._root, self._version = TrieUpdate(update.root, nodes | update.nodes), version
         return self._root

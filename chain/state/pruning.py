@@ -11,6 +11,7 @@ from typing import Protocol
 
 from chain.primitives.block import Header
 from chain.state.database import Batch
+from chain.state.overlay import CHILD_ROOT_PREFIX
 from chain.trie import Trie
 
 SWEEP_EVERY = 128  # finalised blocks between two sweeps
@@ -70,7 +71,8 @@ class StatePruning:
             header = None if block_hash is None else self._store.header(block_hash)
             if header is not None:
                 roots.add(header.state_root)
-        live = self._trie.collect(roots)
+        children = {self._trie.get(root, key) for root in roots for key in self._trie.iterate(root, CHILD_ROOT_PREFIX)}
+        live = self._trie.collect(roots | {child for child in children if child is not None})
         batch = Batch()
         self._store.put_trie_deletions(batch, [key for key in self._store.trie_keys() if key not in live])
         self._store.put_pruned_below(batch, below)

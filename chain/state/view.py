@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
-from chain.trie import StateVersion, Trie, TrieUpdate
+from chain.errors import TrieCorrupt
+from chain.trie import EMPTY_ROOT, StateVersion, Trie, TrieUpdate
+from chain.trie.node import HASH_LENGTH
 
 MEMO_LIMIT = 20_000  # remembered keys per view
 MEMO_VALUE_LIMIT = 4_096  # longer values are read from the trie each time
@@ -71,6 +73,12 @@ class StateView:
     def update(self, changes: Mapping[bytes, bytes | None], version: StateVersion) -> TrieUpdate:
         """Root and new nodes of this state with `changes` applied."""
         return self.trie.update(self.root, changes, version)
+
+    def child(self, root: bytes | None) -> StateView:
+        """The child trie under `root` as a view of its own; None: an empty one. Raises TrieCorrupt."""
+        if root is not None and len(root) != HASH_LENGTH:
+            raise TrieCorrupt(f"a child trie's root has {len(root)} bytes instead of {HASH_LENGTH}")
+        return StateView(self.trie, EMPTY_ROOT if root is None else root)
 
     def successor(self, root: bytes, changes: Mapping[bytes, bytes | None]) -> StateView:
         """The view of the state that `changes` led to."""
