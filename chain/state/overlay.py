@@ -73,7 +73,7 @@ class Overlay:
         """The overlay of the default child trie `name`; it shares this one's transactions. Raises TrieCorrupt."""
         found = self._children.get(name)
         if found is None:
-            found = self._children[name] = Overlay(self.base.child(self.base.get(CHILD_ROOT_PREFIX + name)))
+            found = self._children[name] = Overlay(self.base.child_at(self.base.get(CHILD_ROOT_PREFIX + name)))
             for _ in self._journal:
                 found.start()
         return found

@@ -58,9 +58,15 @@ class StateView:
         return self.trie.closest_merkle_value(self.root, key)
 
     def child(self, name: bytes) -> StateView | None:
-        """The child trie `name` of the default namespace, or None."""
+        """The child trie `name` of the default namespace, or None. Raises TrieCorrupt."""
         root = self.get(CHILD_ROOT_PREFIX + name)
-        return None if root is None else StateView(self.trie, root)
+        return None if root is None else self.child_at(root)
+
+    def child_at(self, root: bytes | None) -> StateView:
+        """The child trie under `root` as a view of its own; None: an empty one. Raises TrieCorrupt."""
+        if root is not None and len(root) != HASH_LENGTH:
+            raise TrieCorrupt(f"a child trie's root has {len(root)} bytes instead of {HASH_LENGTH}")
+        return StateView(self.trie, EMPTY_ROOT if root is None else root)
 
     def next_key(self, key: bytes) -> bytes | None:
         """The smallest key greater than `key`."""
@@ -73,12 +79,6 @@ class StateView:
     def update(self, changes: Mapping[bytes, bytes | None], version: StateVersion) -> TrieUpdate:
         """Root and new nodes of this state with `changes` applied."""
         return self.trie.update(self.root, changes, version)
-
-    def child(self, root: bytes | None) -> StateView:
-        """The child trie under `root` as a view of its own; None: an empty one. Raises TrieCorrupt."""
-        if root is not None and len(root) != HASH_LENGTH:
-            raise TrieCorrupt(f"a child trie's root has {len(root)} bytes instead of {HASH_LENGTH}")
-        return StateView(self.trie, EMPTY_ROOT if root is None else root)
 
     def successor(self, root: bytes, changes: Mapping[bytes, bytes | None]) -> StateView:
         """The view of the state that `changes` led to."""
