@@ -37,7 +37,7 @@ from chain.primitives.block import blake2_256
 from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
 from chain.runtime.host_child import child_storage_functions
-from chain.runtime.host_crypto import crypto_functions, hashing_functions
+from chain.runtime.host_crypto import hashing_functions, keystore_functions, verify_functions
 from chain.runtime.host_misc import allocator_functions, misc_functions, trie_functions
 from chain.runtime.host_storage import storage_functions
 from chain.runtime.linking import Linker
@@ -144,7 +144,8 @@ def make_host_functions(host: Host) -> dict[str, HostFunction]:
     return {
         **storage_functions(host),
         **child_storage_functions(host),
-        **crypto_functions(host),
+        **verify_functions(host),
+        **keystore_functions(host),
         **hashing_functions(host),
         **allocator_functions(host),
         **trie_functions(host),
