@@ -136,7 +136,7 @@ def verify_functions(host: Host) -> dict[str, HostFunction]:
         "sr25519_verify_version_1": HostFunction("ili", "i", lambda *given: int(sr25519(*given))),
         "sr25519_verify_version_2": HostFunction("ili", "i", lambda *given: int(sr25519(*given))),
         "ed25519_verify_version_1": HostFunction("ili", "i", lambda *given: int(ed25519(*given))),
-        "ecdsa_verify_version_1": HostFunction("ili", "i", lambda *given: int(ecdsa(*given, is_strict=False))),
+        "ecdsa_verify_version_1": HostFunction("ili", "i", lambda s, m, p: int(ecdsa(s, m, p, is_strict=False))),
         "ecdsa_verify_version_2": HostFunction("ili", "i", lambda *given: int(ecdsa(*given))),
         "ecdsa_verify_prehashed_version_1": HostFunction("iii", "i", lambda *given: int(ecdsa_prehashed(*given))),
         "start_batch_verify_version_1": HostFunction("", "", start_batch),
@@ -149,7 +149,7 @@ def verify_functions(host: Host) -> dict[str, HostFunction]:
     for version in (1, 2):
         for name, is_compressed in (("recover", False), ("recover_compressed", True)):
             functions[f"secp256k1_ecdsa_{name}_version_{version}"] = HostFunction(
-                "ii", "l", lambda *given, c=is_compressed, strict=version == 2: recover(*given, c, strict)
+                "ii", "l", lambda s, digest, c=is_compressed, strict=version == 2: recover(s, digest, c, strict)
             )
     return {f"ext_crypto_{name}": function for name, function in functions.items()}
 
