@@ -16,6 +16,7 @@ from chain.identity import BadSecretUri, Ed25519Key, Sr25519Key, ed25519_from_ur
 
 AURA = b"aura"
 GRANDPA = b"gran"
+_SCHEMES = {AURA: "sr25519", GRANDPA: "ed25519"}
 MAX_KEY_FILES = 1_024
 """More files than this in a keystore are not read."""
 
@@ -74,6 +75,26 @@ class Keystore:
     def has(self, key_type: bytes, public: bytes) -> bool:
         """Whether the secret of this public key is here."""
         return public in (self.aura if key_type == AURA else self.grandpa if key_type == GRANDPA else {})
+
+    def generate_key(self, crypto: str, key_type: bytes, uri: str | None) -> bytes:
+        """What a runtime generates: the key of a secret URI, or one of the system's entropy. Raises as `insert`."""
+        self._check(crypto, key_type)
+        return self.insert(key_type, uri if uri is not None else "0x" + os.urandom(32).hex())
+
+    def public_keys(self, crypto: str, key_type: bytes) -> list[bytes]:
+        """Public keys of a type; raises `UnknownKeyType`."""
+        self._check(crypto, key_type)
+        return sorted(self.aura if key_type == AURA else self.grandpa)
+
+    def sign_with(self, crypto: str, key_type: bytes, public: bytes, message: bytes) -> bytes | None:
+        """A signature, None if the key is not here; raises `UnknownKeyType`."""
+        self._check(crypto, key_type)
+        key = self.aura.get(public) if key_type == AURA else self.grandpa.get(public)
+        return None if key is None else key.sign(message)
+
+    def _check(self, crypto: str, key_type: bytes) -> None:
+        if _SCHEMES.get(key_type) != crypto:
+            raise UnknownKeyType(key_type)
 
     def _add(self, key_type: bytes, uri: str, public: bytes | None) -> bytes:
         key: Sr25519Key | Ed25519Key

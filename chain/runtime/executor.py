@@ -37,9 +37,11 @@ from chain.primitives.block import blake2_256
 from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
 from chain.runtime.host_child import child_storage_functions
-from chain.runtime.host_crypto import crypto_functions, hashing_functions
-from chain.runtime.host_misc import allocator_functions, misc_functions, trie_functions
+from chain.runtime.host_crypto import hashing_functions, keystore_functions, verify_functions
+from chain.runtime.host_misc import allocator_functions, misc_functions
+from chain.runtime.host_offchain import offchain_functions
 from chain.runtime.host_storage import storage_functions
+from chain.runtime.host_trie import trie_functions
 from chain.runtime.linking import Linker
 from chain.runtime.wasm import count_mutable_globals, find_heap_base
 from chain.state.overlay import Overlay
@@ -144,11 +146,13 @@ def make_host_functions(host: Host) -> dict[str, HostFunction]:
     return {
         **storage_functions(host),
         **child_storage_functions(host),
-        **crypto_functions(host),
+        **verify_functions(host),
+        **keystore_functions(host),
         **hashing_functions(host),
         **allocator_functions(host),
         **trie_functions(host),
         **misc_functions(host),
+        **offchain_functions(host),
     }
 
 

@@ -33,10 +33,17 @@ class KeystoreMissing(HostFault):
 
 
 class RuntimeKeystore(Protocol):
-    """Keys a runtime may generate and sign with (`SessionKeys_generate_session_keys`)."""
+    """Keys a runtime may generate and sign with (`SessionKeys_generate_session_keys`).
+
+    `crypto` is "sr25519", "ed25519" or "ecdsa"; all raise a ChainError for a scheme or key type that is not kept.
+    """
 
     def generate_key(self, crypto: str, key_type: bytes, uri: str | None) -> bytes:
-        """A new public key; `crypto` is "sr25519" or "ed25519"."""
+        """A new public key, of the secret URI if one is given."""
+        ...
+
+    def public_keys(self, crypto: str, key_type: bytes) -> list[bytes]:
+        """The public keys of a type."""
         ...
 
     def sign_with(self, crypto: str, key_type: bytes, public: bytes, message: bytes) -> bytes | None:
@@ -54,6 +61,7 @@ class CallContext:
     overlay: Overlay
     keystore: RuntimeKeystore | None = None
     last_error: str = ""
+    batch_valid: bool | None = None  # whether all checks of the open batch passed; None: no batch is open
 
 
 @dataclass(frozen=True)

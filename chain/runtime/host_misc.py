@@ -1,15 +1,12 @@
-"""Host functions of the trie, allocator, logging and misc families."""
+"""Host functions of the allocator, logging, misc and tracing families."""
 
 from __future__ import annotations
 
 import logging
 
 from chain.errors import HostFault
-from chain.primitives.block import MAX_BLOCK_BYTES, MAX_EXTRINSICS
-from chain.primitives.scale import Reader
 from chain.runtime.host import Host, HostFunction
 from chain.runtime.host_crypto import encode_runtime_version
-from chain.trie import StateVersion, compute_trie_root, ordered_trie_root
 
 log = logging.getLogger("chain.runtime")
 
@@ -25,35 +22,6 @@ def allocator_functions(host: Host) -> dict[str, HostFunction]:
     return {
         "ext_allocator_malloc_version_1": HostFunction("i", "i", lambda size: heap.allocate(size & 0xFFFF_FFFF)),
         "ext_allocator_free_version_1": HostFunction("i", "", lambda at: heap.deallocate(at & 0xFFFF_FFFF)),
-    }
-
-
-def trie_functions(host: Host) -> dict[str, HostFunction]:
-    """Roots of lists and of maps; each returns a pointer to 32 bytes."""
-    memory = host.memory
-
-    def _version(version: int) -> StateVersion:
-        if version not in (0, 1):
-            raise HostFault(f"state version {version} is unknown; use a newer host")
-        return StateVersion(version)
-
-    def ordered_root(items: int, version: int) -> int:
-        reader = Reader(memory.read_span(items))
-        count = reader.compact(MAX_EXTRINSICS)
-        values = [reader.bytes_(MAX_BLOCK_BYTES) for _ in range(count)]
-        return host.put(ordered_trie_root(values, _version(version)))
-
-    def root(items: int, version: int) -> int:
-        reader = Reader(memory.read_span(items))
-        count = reader.compact(MAX_EXTRINSICS)
-        pairs = {reader.bytes_(MAX_BLOCK_BYTES): reader.bytes_(MAX_BLOCK_BYTES) for _ in range(count)}
-        return host.put(compute_trie_root(pairs, _version(version)))
-
-    return {
-        "ext_trie_blake2_256_ordered_root_version_1": HostFunction("l", "i", lambda items: ordered_root(items, 0)),
-        "ext_trie_blake2_256_ordered_root_version_2": HostFunction("li", "i", ordered_root),
-        "ext_trie_blake2_256_root_version_1": HostFunction("l", "i", lambda items: root(items, 0)),
-        "ext_trie_blake2_256_root_version_2": HostFunction("li", "i", root),
     }
 
 
@@ -89,6 +57,8 @@ def misc_functions(host: Host) -> dict[str, HostFunction]:
         "ext_misc_print_num_version_1": HostFunction("l", "", lambda number: log.debug("%d", number)),
         "ext_misc_runtime_version_version_1": HostFunction("l", "l", runtime_version),
         "ext_panic_handler_abort_on_panic_version_1": HostFunction("l", "", abort),
-        "ext_offchain_index_set_version_1": HostFunction("ll", "", lambda key, value: None),
-        "ext_offchain_index_clear_version_1": HostFunction("l", "", lambda key: None),
+        "ext_wasm_tracing_enabled_version_1": HostFunction("l", "i", lambda metadata: 0),
+        "ext_wasm_tracing_enter_span_version_1": HostFunction("l", "l", lambda span: 0),
+        "ext_wasm_tracing_event_version_1": HostFunction("l", "", lambda event: None),
+        "ext_wasm_tracing_exit_version_1": HostFunction("l", "", lambda span: None),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chain.primitives.block import blake2_256
 from chain.primitives.scale import encode_compact
 from chain.trie.node import StateVersion
-from chain.trie.trie import compute_trie_root
+from chain.trie.trie import Hasher, compute_trie_root
 
 
-def ordered_trie_root(values: Sequence[bytes], version: StateVersion) -> bytes:
+def ordered_trie_root(values: Sequence[bytes], version: StateVersion, hasher: Hasher = blake2_256) -> bytes:
     """The root of the trie that maps the compact index of each value to the value."""
-    return compute_trie_root({encode_compact(i): value for i, value in enumerate(values)}, version)
+    return compute_trie_root({encode_compact(i): value for i, value in enumerate(values)}, version, hasher)

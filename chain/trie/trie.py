@@ -6,9 +6,9 @@ A trie is only a root hash; nodes and hashed values are content-addressed, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from chain.errors import TrieCorrupt
 from chain.primitives.block import blake2_256
@@ -26,6 +26,7 @@ from chain.trie.node import (
 )
 
 CACHED_NODES = 1 << 16  # = 65,536 decoded nodes, some 30 MB
+Hasher: TypeAlias = Callable[[bytes], bytes]
 
 
 class NodeSource(Protocol):
@@ -45,10 +46,14 @@ class TrieUpdate:
 
 
 class Trie:
-    """Reads and updates tries whose nodes lie in `source`; decoded nodes are cached across roots."""
+    """Reads and updates tries whose nodes lie in `source`; decoded nodes are cached across roots.
 
-    def __init__(self, source: NodeSource, cached_nodes: int = CACHED_NODES) -> None:
+    `hasher` gives 32 bytes; all that a state uses is BLAKE2b-256, others serve `compute_trie_root` only.
+    """
+
+    def __init__(self, source: NodeSource, cached_nodes: int = CACHED_NODES, hasher: Hasher = blake2_256) -> None:
         self._source = source
+        self._hash = hasher
         self._cache: dict[bytes, TrieNode] = {}
         self._limit = cached_nodes
 
@@ -209,7 +214,7 @@ class Trie:
         if isinstance(top, bytes):
             return TrieUpdate(top, nodes)
         encoded = self._encode(top, version, nodes)
-        new_root = blake2_256(encoded)
+        new_root = self._hash(encoded)
         nodes[new_root] = encoded
         self._remember(new_root, top)
         return TrieUpdate(new_root, nodes)
@@ -287,7 +292,7 @@ class Trie:
     def _encode(self, node: TrieNode, version: StateVersion, nodes: dict[bytes, bytes]) -> bytes:
         value = node.value
         if value is not None and node.value_hash is None and version and len(value) > INLINE_VALUE_LIMIT:
-            node.value_hash = blake2_256(value)
+            node.value_hash = self._hash(value)
             nodes[node.value_hash] = value
             node.value = None
         children = node.children
@@ -296,7 +301,7 @@ class Trie:
                 if isinstance(child, TrieNode):
                     encoded = self._encode(child, version, nodes)
                     if len(encoded) >= HASH_LENGTH:
-                        digest = blake2_256(encoded)
+                        digest = self._hash(encoded)
                         nodes[digest] = encoded
                         encoded = digest
                     children[i] = encoded
@@ -304,6 +309,8 @@ class Trie:
         return encode_node(node)
 
 
-def compute_trie_root(pairs: Mapping[bytes, bytes], version: StateVersion) -> bytes:
+def compute_trie_root(pairs: Mapping[bytes, bytes], version: StateVersion, hasher: Hasher = blake2_256) -> bytes:
     """The root of a trie that holds exactly `pairs`."""
-    return Trie({}).update(EMPTY_ROOT, pairs, version).root
+    if not pairs:
+        return hasher(EMPTY_NODE)
+    return Trie({}, hasher=hasher).update(EMPTY_ROOT, pairs, version).root

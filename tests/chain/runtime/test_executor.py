@@ -16,7 +16,7 @@ from chain.primitives import encode_bytes
 from chain.runtime import Executor, GenesisCalls, RuntimeVersion, genesis_block, genesis_state_from_patch
 from chain.runtime.api import decode_metadata, decode_optional_metadata
 from chain.runtime.executor import COMPRESSED_PREFIX, MAX_WASM_BYTES, decompress_blob
-from chain.runtime.host_crypto import is_ed25519_valid, is_sr25519_valid, recover_secp256k1, twox
+from chain.runtime.host_crypto import EcdsaError, is_ed25519_valid, is_sr25519_valid, recover_secp256k1, twox
 from chain.runtime.wasm import count_mutable_globals, find_heap_base
 from chain.state import Overlay, StateView
 from chain.trie import EMPTY_ROOT, Trie, compute_trie_root
@@ -211,4 +211,4 @@ def test_hashes_and_signatures_match_known_answers() -> None:
     assert not is_sr25519_valid(signature, b"other", ALICE.public)
     assert not is_sr25519_valid(b"\xff" * 64, b"message", b"\xff" * 32)
     assert not is_ed25519_valid(b"\xff" * 64, b"message", b"\xff" * 32)
-    assert recover_secp256k1(b"\xff" * 65, bytes(32)) is None
+    assert recover_secp256k1(b"\xff" * 65, bytes(32)) is EcdsaError.BAD_V
