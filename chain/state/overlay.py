@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from chain.errors import DecodeError, TransactionFault
 from chain.primitives.scale import Reader, encode_compact
-from chain.state.view import StateView
+from chain.state.view import CHILD_ROOT_PREFIX, StateView
 from chain.trie import EMPTY_ROOT, StateVersion, TrieUpdate
 
 CHILD_STORAGE_PREFIX = b":child_storage:"
-CHILD_ROOT_PREFIX = b":child_storage:default:"  # + the child trie's name: where its root lies in the main trie
 
 _ABSENT = object()  # the key had no entry in the overlay
 

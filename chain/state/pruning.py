@@ -11,7 +11,7 @@ from typing import Protocol
 
 from chain.primitives.block import Header
 from chain.state.database import Batch
-from chain.state.overlay import CHILD_ROOT_PREFIX
+from chain.state.view import CHILD_ROOT_PREFIX
 from chain.trie import Trie
 
 SWEEP_EVERY = 128  # finalised blocks between two sweeps

@@ -7,7 +7,7 @@ import pytest
 from chain.errors import DecodeError, HostFault, TransactionFault
 from chain.runtime.host import OutOfBounds
 from chain.state import Overlay, StateView
-from chain.state.overlay import CHILD_ROOT_PREFIX
+from chain.state.view import CHILD_ROOT_PREFIX
 from chain.trie import EMPTY_ROOT, StateVersion, Trie, compute_trie_root
 from tests.chain.runtime.guest import Guest
 
