@@ -41,9 +41,12 @@ def wait_for_a_socket(ended: threading.Event) -> None:
 
 @pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background"])
 def inherited(request: pytest.FixtureRequest) -> Iterator[None]:
-    """As a process in a terminal has SIGINT, and as one has it that a script has started in the background."""
+    """As a process in a terminal has SIGINT, and as one has it that a script has started in the background; SIGHUP as
+    both have it, also where the tests themselves run under `nohup`."""
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = signal.signal(signal.SIGINT, request.param)
     yield
+    signal.signal(signal.SIGHUP, hangup)
     assert signal.signal(signal.SIGINT, before) == request.param, "the handler was not put back"
 
 

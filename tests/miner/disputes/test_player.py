@@ -28,10 +28,10 @@ LIES = [Cheat(CheatKind.OP), Cheat(CheatKind.DATA), Cheat(CheatKind.SKIP, 0.5)]
 
 
 def forget(view: GameView) -> GameView:
-    """Without what storage does not keep: the segment's step records."""
+    """Without what storage does not keep: the segment's step records and claims."""
     nothing = Hash32(bytes(32))
     record = dataclasses.replace(
-        view.record, start_state_root=view.start, first_step_record=nothing, last_step_record=nothing
+        view.record, start_state_root=view.start, first_step_record=nothing, last_step_record=nothing, claims=nothing
     )
     return dataclasses.replace(view, record=record)
 

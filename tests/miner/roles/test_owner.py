@@ -18,6 +18,7 @@ from consensus.dispute.availability import DataChunk, Tensors, open_data
 from miner.kernels.native.hashing import HashlibHasher, get_hasher
 from miner.roles.availability import Answerer, Asker, to_abi_chunk
 from miner.roles.context import RoleContext
+from miner.roles.decoys import Decoys
 from miner.roles.disputes import Disputes
 from miner.roles.link import ChainLink
 from miner.roles.owner import DataAnswerer, compute_siblings, hash_arrays
@@ -177,9 +178,8 @@ async def test_a_solver_that_is_not_served_asks_goes_on_and_loses_nothing(tmp_pa
                 for _ in range(2):
                     await owner.post(NOBODY)
                 book, asker = TaskBook(context), Asker(context, TaskBook(context))
-                solver = Solver(
-                    context, book, Pace(), Disputes(context, book, HONEST), Answerer(context, HONEST), asker
-                )
+                disputes, answerer = Disputes(context, book, HONEST), Answerer(context, HONEST)
+                solver = Solver(context, book, Pace(), disputes, answerer, asker, Decoys(context, book))
 
                 async def is_forfeited() -> bool:
                     return bool(await eve.query_map(tasks.FORFEITS))
