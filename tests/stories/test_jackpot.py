@@ -23,7 +23,7 @@ PLAN = NetworkPlan(
     GENESIS,
 )
 LUCK_SECONDS = 800
-"""One unit in sixteen is a forced error; about one is looked at each six seconds, so that one run in 1,000 is too short."""
+"""One unit in sixteen is a forced error; a lucky run takes three minutes, an unlucky one several times that."""
 MINER = Wallet.from_uri("//Bob").address
 
 
