@@ -11,8 +11,8 @@ import secrets
 
 from chain.client import ExtrinsicFailed
 from consensus.protocol.jackpot import Decoy, compute_decoy_commitment, derive_decoy
-from consensus.protocol.units import UnitRef
-from pallets_abi import jackpot
+from consensus.protocol.units import PPM, UnitRef
+from pallets_abi import jackpot, verification
 
 from miner.roles.context import RoleContext
 from miner.roles.forms import to_abi_finding
@@ -39,10 +39,12 @@ class Decoys:
         return derive_decoy(self._secret, ref)
 
     async def hide(self, ref: UnitRef) -> None:
-        """Commits to a unit's decoy on chain, once. Raises ChainClientError.
+        """Commits to a unit's decoy on chain, once, where any unit is left unchallenged. Raises ChainClientError.
 
         Without the commitment the unit is only no forced error.
         """
+        if (await self._context.link.query(verification.PARAMS)).challenge_ppm >= PPM:
+            return
         hidden = await self._context.link.query(jackpot.DECOYS, ref.task, ref.unit)
         if hidden is None or hidden.attempt != ref.attempt:
             commitment = compute_decoy_commitment(self._context.account, ref, self.get_decoy(ref))
