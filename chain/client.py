@@ -10,16 +10,18 @@ is found by its hash in the blocks, and handed in again when a node that lost it
     ├── RequestRefused         the node answered with a JSON-RPC error (code, message, data)
     │   └── ExtrinsicRefused   … to a submission: bad signature, nonce, fee (code 1010), banned, duplicate …
     ├── ExtrinsicFailed        included, but its dispatch failed: pallet, name and text of the error
-    └── ExtrinsicLost          not included before its mortality ended, or the node dropped it
+    └── ExtrinsicLost          not included before its mortality ended, or in no block and no longer in the node's pool
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -106,7 +108,7 @@ class ExtrinsicFailed(ChainClientError):
 
 
 class ExtrinsicLost(ChainClientError):
-    """The extrinsic did not get into a block while it was valid."""
+    """The extrinsic did not get into a block while it was valid, or the node's pool does not hold it any more."""
 
     def __init__(self, extrinsic_hash: str) -> None:
         self.extrinsic_hash = extrinsic_hash
@@ -288,10 +290,11 @@ class ChainClient:
 
     async def submit(
         self, pallet: str, function: str, params: Mapping[str, Any] | bytes, key: Keypair, wait: Wait = "in_block",
-        period: int = ERA_PERIOD,
+        period: int = ERA_PERIOD, patience: float = math.inf,
     ) -> Receipt:  # fmt: skip
         """Signs and submits a call, and waits for its block (or its finality). `params`: arguments by name, or their
-        SCALE encoding one after another; `period`: blocks that it stays valid.
+        SCALE encoding one after another; `period`: blocks that it stays valid; `patience`: seconds without a block
+        after which the node's pool is asked whether it still holds the extrinsic.
 
         Raises `ExtrinsicRefused` (the pool does not take it), `ExtrinsicFailed` (its dispatch failed; only when waited
         for), `ExtrinsicLost`, `NotConnected`. Many calls of one key may be under way at once: nonces follow each other.
@@ -299,7 +302,7 @@ class ChainClient:
         sent = await self._send(pallet, function, params, key, period)
         if wait == "none":
             return Receipt(sent.hash, None, None, ())
-        block, index = await self._tracker.wait(sent, wait == "finalized")
+        block, index = await self._tracker.wait(sent, wait == "finalized", patience)
         return await self._run(lambda substrate: self._make_receipt(substrate, sent.hash, block, index))
 
     async def _send(
@@ -396,8 +399,13 @@ class _Sent:
 class _Waiting:
     sent: _Sent
     is_finality_wanted: bool
+    patience: float
     done: asyncio.Future[tuple[Head, int]]
     found: tuple[Head, int] | None = None
+    asked_at: float = field(default_factory=time.monotonic)
+    """When it was handed in, or last seen in the node's pool."""
+    is_missed: bool = False
+    """The pool did not hold it when it was last asked."""
 
 
 class _Tracker:
@@ -409,10 +417,10 @@ class _Tracker:
         self._task: asyncio.Task[None] | None = None
         self._seen: dict[int, str] = {}  # number -> hash of blocks already searched
 
-    async def wait(self, sent: _Sent, is_finality_wanted: bool) -> tuple[Head, int]:
+    async def wait(self, sent: _Sent, is_finality_wanted: bool, patience: float) -> tuple[Head, int]:
         """The block and the index in it. Raises `ExtrinsicLost`."""
         done: asyncio.Future[tuple[Head, int]] = asyncio.get_running_loop().create_future()
-        self._waiting[sent.hash] = _Waiting(sent, is_finality_wanted, done)
+        self._waiting[sent.hash] = _Waiting(sent, is_finality_wanted, patience, done)
         self._seen = {number: found for number, found in self._seen.items() if number <= sent.number}
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow())
@@ -455,6 +463,21 @@ class _Tracker:
         final = (await self._client.finalized_head()).number if is_final_due else 0
         for waiting in list(self._waiting.values()):
             await self._settle(waiting, head.number, final)
+        await self._ask_pool()
+
+    async def _ask_pool(self) -> None:
+        """Gives up what is overdue and missing twice: between two looks it cannot have gone into a block unseen."""
+        now = time.monotonic()
+        unfound = [each for each in self._waiting.values() if not each.done.done() and each.found is None]
+        overdue = [each for each in unfound if now > each.asked_at + each.patience]
+        pending = set(await self._client.rpc("author_pendingExtrinsics")) if overdue else set()
+        for waiting in overdue:
+            if waiting.sent.data in pending:
+                waiting.asked_at, waiting.is_missed = now, False
+            elif waiting.is_missed:
+                waiting.done.set_exception(ExtrinsicLost(waiting.sent.hash))
+            else:
+                waiting.is_missed = True
 
     async def _hash_at(self, number: int, head: int) -> str | None:
         """Deep blocks are not asked for twice; the last few are, for they may be replaced."""

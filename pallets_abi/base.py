@@ -7,6 +7,7 @@ name or a one-key dict for enums. `to_plain` and `from_plain` are each other's i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -203,7 +204,7 @@ def _struct_from_plain(kind: type[T], value: Any) -> T:
         parts = list(value)
     else:
         raise AbiMismatch(kind.__name__, value)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # classes are hashable; mypy looks at their instances' __hash__
     return kind(*(from_plain(hints[field.name], part) for field, part in zip(fields, parts, strict=True)))
 
 
@@ -211,6 +212,12 @@ def _only_item(cls: type[Any], value: Any) -> tuple[str, Any]:
     if not isinstance(value, dict) or len(value) != 1:
         raise AbiMismatch(cls.__name__, value)
     return next(iter(value.items()))
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Types of a struct's fields; to work them out takes longer than to decode a value."""
+    return typing.get_type_hints(kind)
 
 
 def _fields(value: Any) -> tuple[dataclasses.Field[Any], ...]:

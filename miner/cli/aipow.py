@@ -51,9 +51,6 @@ app.add_typer(lab.app, name="lab")
 
 DEFAULT_NODE = "ws://127.0.0.1:9944"
 
-POST_SLOTS = 60
-"""How long a posting may take to get into a block: nobody sends it again for the user."""
-
 PRICE_FACTOR = 2
 """Default price of a unit as a multiple of the chain's floor."""
 
@@ -232,7 +229,7 @@ async def _submit_task(
             data=tasks.DataRule(_hex(chain_task.data.root), chain_task.data.arrays, chain_task.data.windows),
         )  # fmt: skip
     )
-    receipt = await link.submit(call, POST_SLOTS)
+    receipt = await link.submit(call)
     for event in receipt.events:
         if (event.pallet, event.name) == ("Tasks", "TaskPosted"):
             return tasks.TaskPostedEvent.from_attributes(event.attributes).task

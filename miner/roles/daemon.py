@@ -188,6 +188,7 @@ class Daemon:
                 await _run_together(solver.work(), self._follow(context, handlers))
             finally:
                 await solver.stop()
+                await keeper.stop()
                 await answerer.stop()
                 await disputes.stop()
         else:
@@ -206,6 +207,7 @@ class Daemon:
                 await self._follow(context, handlers)
             finally:
                 await verifier.stop()
+                await keeper.stop()
                 await accuser.stop()
                 await disputes.stop()
 

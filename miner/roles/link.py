@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chain.client import ERA_PERIOD, PHASE_PERIOD, ChainClient, ChainClientError, Head, NotConnected, Receipt
+from chain.client import (
+    ERA_PERIOD,
+    PHASE_PERIOD,
+    ChainClient,
+    ChainClientError,
+    ExtrinsicLost,
+    Head,
+    NotConnected,
+    Receipt,
+)
 from pallets_abi import block_rights
 from pallets_abi.base import Call, StorageItem, from_plain
 
@@ -26,8 +37,12 @@ for the next."""
 CONNECT_PAUSE_SECONDS = 0.5
 """Pause between attempts to reach a node that is just starting."""
 
-RECEIPT_SLOTS = 4
-"""Slots after which a call without a block is looked at again (a fork or a nonce race may have made it void)."""
+PATIENCE_SLOTS = 4
+"""Slots after which a call without a block is looked for in the node's pool (a fork or a nonce race may have made it
+void). One that is still there is waited for: on a busy chain a second one would only make the queue longer."""
+
+KEPT_DELAYS = 32
+"""Calls whose way into a block is remembered."""
 
 T = TypeVar("T")
 
@@ -47,12 +62,13 @@ def compute_period(call: Call | EncodedCall) -> int:
     return PHASE_PERIOD if is_phased else ERA_PERIOD
 
 
-class CallUnanswered(TimeoutError):
-    """A call stands in no block yet; it may still get into one, or be void after a fork. Sending again is safe."""
+class CallUnanswered(ExtrinsicLost):
+    """A call is in no block and no longer in the pool, or its era ended. Sending it again is safe."""
 
-    def __init__(self, call: Call | EncodedCall, slots: int) -> None:
-        self.call, self.slots = call, slots
-        super().__init__(f"{call.pallet}.{call.function} is in no block after {slots} slots; sending it again is safe")
+    def __init__(self, call: Call | EncodedCall, extrinsic_hash: str) -> None:
+        super().__init__(extrinsic_hash)
+        self.call = call
+        self.args = (f"{call.pallet}.{call.function} got into no block; sending it again is safe",)
 
 
 __all__ = ["CallUnanswered", "ChainClientError", "ChainLink", "EncodedCall", "Head", "Receipt"]
@@ -65,6 +81,8 @@ class ChainLink:
         self.wallet = wallet
         self.client = ChainClient(url)
         self._slot_seconds = 0.0
+        self._under_way: list[float] = []
+        self._delays: deque[tuple[float, float]] = deque(maxlen=KEPT_DELAYS)
 
     async def connect(self, seconds: float = 60.0) -> None:
         """Waits for the node and reads the runtime's metadata. Raises NotConnected after `seconds`."""
@@ -112,21 +130,35 @@ class ChainLink:
             self._slot_seconds = (await self.query(block_rights.PARAMS)).slot_duration / 1000
         return self._slot_seconds
 
-    async def submit(self, call: Call | EncodedCall, slots: int = RECEIPT_SLOTS) -> Receipt:
+    async def submit(self, call: Call | EncodedCall) -> Receipt:
         """Signs, sends and waits for the block.
 
-        Raises ExtrinsicFailed, ExtrinsicRefused, ExtrinsicLost, NotConnected, and CallUnanswered when no block took it
-        in `slots` slots: roles look at the chain again and send what is still due, long before the call's era ends.
+        Raises ExtrinsicFailed, ExtrinsicRefused, NotConnected, and CallUnanswered when it is in no block and its era
+        has ended or the node's pool has lost it: roles look at the chain again and send what is still due.
         """
         slot_seconds = await self.slot_seconds()
         params = call.arguments if isinstance(call, EncodedCall) else call.params()
-        account, period = self.wallet.account, compute_period(call)
-        sending = self.client.submit(call.pallet, call.function, params, account, period=period)
+        began = time.monotonic()
+        self._under_way.append(began)
         try:
-            async with asyncio.timeout(slots * slot_seconds):
-                return await sending
-        except TimeoutError as error:
-            raise CallUnanswered(call, slots) from error
+            receipt = await self.client.submit(
+                call.pallet, call.function, params, self.wallet.account,
+                period=compute_period(call), patience=PATIENCE_SLOTS * slot_seconds,
+            )  # fmt: skip
+        except ExtrinsicLost as error:
+            raise CallUnanswered(call, error.extrinsic_hash) from error
+        finally:
+            self._under_way.remove(began)
+        now = time.monotonic()
+        self._delays.append((now, now - began))
+        return receipt
+
+    def worst_delay(self, seconds: float) -> float:
+        """The longest way of a call into a block, in seconds: of those that came into one within the last `seconds`,
+        and of those that still wait. 0.0 when there are none."""
+        now = time.monotonic()
+        recent = [delay for arrived, delay in self._delays if arrived > now - seconds]
+        return max([*recent, *(now - began for began in self._under_way)], default=0.0)
 
     async def send(self, call: Call | EncodedCall) -> None:
         """Signs and sends, and does not wait: whoever looks at the chain sees whether it was taken. Raises as `submit`,

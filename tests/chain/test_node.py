@@ -13,7 +13,15 @@ from scalecodec.exceptions import RemainingScaleBytesNotEmptyException
 from substrateinterface import Keypair, SubstrateInterface
 from substrateinterface.exceptions import SubstrateRequestException
 
-from chain.client import PHASE_PERIOD, ChainClient, ExtrinsicFailed, ExtrinsicRefused, NotConnected, RequestRefused
+from chain.client import (
+    PHASE_PERIOD,
+    ChainClient,
+    ExtrinsicFailed,
+    ExtrinsicLost,
+    ExtrinsicRefused,
+    NotConnected,
+    RequestRefused,
+)
 from chain.open_chain import export_spec
 from chain.trie import verify_proof
 from tests.chain.node_process import NodeProcess, wait_until
@@ -138,6 +146,29 @@ async def test_waiting_survives_a_killed_node(tmp_path: Path) -> None:
             await asyncio.to_thread(node.start)
             receipt = await asyncio.wait_for(waiting, 30)
             assert any(event.name == "Remarked" for event in receipt.events)
+    finally:
+        node.stop()
+
+
+async def test_client_waits_while_the_pool_holds_its_extrinsic_and_no_longer(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node").start()  # has no key: authors nothing
+    try:
+        async with ChainClient(node.url) as chain, ChainClient(node.url) as other:
+            kept, usurped = (
+                asyncio.create_task(chain.submit("System", "remark", {"remark": b"1"}, key, patience=0.5))
+                for key in (BOB, DAVE)
+            )
+            await asyncio.to_thread(wait_until, lambda: len(node.rpc("author_pendingExtrinsics")["result"]) == 2)
+
+            def replace(substrate: SubstrateInterface) -> None:
+                call = substrate.compose_call("System", "remark", {"remark": b"2"})
+                substrate.submit_extrinsic(substrate.create_signed_extrinsic(call, DAVE, nonce=0, tip=10**12))
+
+            await other._run(replace)
+            with pytest.raises(ExtrinsicLost):
+                await asyncio.wait_for(usurped, 20)
+            assert not kept.done()
+            kept.cancel()
     finally:
         node.stop()
 

@@ -54,16 +54,16 @@ async def ask_owner(url: str) -> None:
     try:
         await asyncio.gather(alice.connect(20), bob.connect(20))
         bond = (await bob.query(stakes.PARAMS)).min_solver_bond
-        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond), PATIENCE)
+        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond))
         root, floor = f"0x{1:064x}", (await alice.query(tasks.PARAMS)).floor_price
         spec = tasks.TaskSpec(
             spec_hash=root, graph_root=root, initial_state_root=root, shards=2, rounds=1, segments_per_unit=4,
             steps_per_segment=5, macs_per_step=10**6, price=80 * floor, deadline_blocks=1000,
             endpoint=b"http://127.0.0.1:1", node_count=1, state_count=1, data=tasks.DataRule(root, 3, False),
         )  # fmt: skip
-        await alice.submit(tasks.PostCall(spec), PATIENCE)
-        await bob.submit(tasks.ClaimCall(0, 0), PATIENCE)
-        await bob.submit(availability.AskCall(0, 0, DATA), PATIENCE)
+        await alice.submit(tasks.PostCall(spec))
+        await bob.submit(tasks.ClaimCall(0, 0))
+        await bob.submit(availability.AskCall(0, 0, DATA))
     finally:
         await asyncio.gather(alice.close(), bob.close())
 

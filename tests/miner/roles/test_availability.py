@@ -55,19 +55,19 @@ class Setting:
 
     async def submit_unit(self, unit: int) -> UnitResult:
         """Claims, executes and submits a unit, of whose checkpoints only every second stays."""
-        await self.bob.submit(tasks.ClaimCall(0, unit), PATIENCE)
+        await self.bob.submit(tasks.ClaimCall(0, unit))
         view = await TaskBook(self.context).get_unit((0, unit))
         assert view.assignment is not None
         seed, start = to_hash(view.assignment.seed), self.store.put_state(INITIAL)
         job = UnitJob(UnitRef(0, unit, view.attempt), INPUTS, seed, self.context.account, start)
         result = await UnitRunner(self.store, self.context.pool, Retention(0)).run(job)
         roots = ["0x" + root.hex() for root in (result.transcript_root, result.end_state_root)]
-        await self.bob.submit(verification.SubmitCall(0, unit, *roots, result.macs), PATIENCE)
+        await self.bob.submit(verification.SubmitCall(0, unit, *roots, result.macs))
         return result
 
     async def ask(self, name: str, unit: int, chunk: Chunk) -> int:
         """An account asks; the number of the ask."""
-        receipt = await self.askers[name].submit(availability.AskCall(0, unit, to_abi_chunk(chunk)), PATIENCE)
+        receipt = await self.askers[name].submit(availability.AskCall(0, unit, to_abi_chunk(chunk)))
         event = next(event for event in receipt.events if event.name == "Asked")
         return availability.AskedEvent.from_attributes(event.attributes).ask
 
@@ -97,8 +97,8 @@ async def setting(node: NodeProcess, tmp_path_factory: pytest.TempPathFactory) -
         await asyncio.gather(*(link.connect(20) for link in links.values()))
         minimum = (await links["Bob"].query(stakes.PARAMS)).min_solver_bond
         bond = stakes.BondCall(stakes.Role.SOLVER, minimum)
-        await asyncio.gather(*(links[name].submit(bond, PATIENCE) for name in ("Bob", *ASKERS)))
-        await links["Alice"].submit(tasks.PostCall(await make_spec(links["Alice"])), PATIENCE)
+        await asyncio.gather(*(links[name].submit(bond) for name in ("Bob", *ASKERS)))
+        await links["Alice"].submit(tasks.PostCall(await make_spec(links["Alice"])))
         with make_store(folder) as store:
             for data in (INPUTS.spec.encode(), INPUTS.graph, INPUTS.dataset):
                 store.put_blob(data)
@@ -138,7 +138,7 @@ async def test_all_that_is_asked_for_is_answered(setting: Setting) -> None:
     first = await setting.ask("Charlie", 0, TranscriptChunk(SEGMENTS - 1))
     wrong = encode_answer(first, TranscriptOpening(open_record(result.progress.records, 0)))
     with pytest.raises(ExtrinsicFailed, match="WrongOpening"):
-        await setting.bob.submit(EncodedCall(PALLET, "answer", wrong), PATIENCE)
+        await setting.bob.submit(EncodedCall(PALLET, "answer", wrong))
     await setting.ask("Dave", 0, CheckpointChunk(1, 1, 5))
 
     def make_step(answerer: Answerer) -> Callable[[], Awaitable[None]]:

@@ -84,15 +84,15 @@ async def test_units_that_are_not_ours_any_more_are_forgotten(tmp_path: Path) ->
         for link in (alice, bob):
             await link.connect(20)
         bond = (await bob.query(stakes.PARAMS)).min_solver_bond
-        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond), PATIENCE)
+        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond))
         floor = (await alice.query(tasks.PARAMS)).floor_price
         spec = tasks.TaskSpec(
             spec_hash=HASHES[0], graph_root=HASHES[1], initial_state_root=HASHES[2], shards=2, rounds=1,
             segments_per_unit=4, steps_per_segment=5, macs_per_step=10**6, price=80 * floor, deadline_blocks=1000,
             endpoint=b"http://127.0.0.1:1", node_count=1, state_count=1, data=tasks.DataRule(HASHES[0], 1, False),
         )  # fmt: skip
-        await alice.submit(tasks.PostCall(spec), PATIENCE)
-        await bob.submit(tasks.ClaimCall(0, 0), PATIENCE)
+        await alice.submit(tasks.PostCall(spec))
+        await bob.submit(tasks.ClaimCall(0, 0))
         with make_store(tmp_path) as store:
             pinned = make_job(store, make_inputs())
             for ref in (UnitRef(0, 0, 0), UnitRef(0, 0, 7), UnitRef(0, 1, 0), UnitRef(5, 0, 0)):

@@ -84,7 +84,7 @@ class Setting:
             macs_per_step=chain.macs_per_step, price=chain.price, deadline_blocks=chain.deadline_blocks,
             endpoint=chain.endpoint.encode(), node_count=chain.node_count, state_count=chain.state_count,
             data=tasks.DataRule("0x" + chain.data.root.hex(), chain.data.arrays, chain.data.windows),
-        )), PATIENCE)  # fmt: skip
+        )))  # fmt: skip
         return number
 
     async def list_ended(self) -> dict[int, availability.EndedAsk]:
@@ -108,7 +108,7 @@ async def setting(node: NodeProcess, tmp_path_factory: pytest.TempPathFactory) -
     try:
         await asyncio.gather(alice.connect(20), bob.connect(20))
         bond = (await bob.query(stakes.PARAMS)).min_solver_bond
-        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond), PATIENCE)
+        await bob.submit(stakes.BondCall(stakes.Role.SOLVER, bond))
         with BlobStore(folder / "owner") as owner_store, BlobStore(folder / "solver") as store:
             spec = build_task(make_parts(), SHAPE, owner_store)
             async with open_context(bob, store, folder) as context:
@@ -145,8 +145,8 @@ async def test_an_owner_answers_from_its_store(setting: Setting) -> None:
     number = await setting.post(NOBODY)
     link = setting.context.link
     free = await link.free_balance()
-    await link.submit(tasks.ClaimCall(number, 0), PATIENCE)
-    await link.submit(availability.AskCall(number, 0, to_abi_chunk(DataChunk(1, 2**32 - 1))), PATIENCE)
+    await link.submit(tasks.ClaimCall(number, 0))
+    await link.submit(availability.AskCall(number, 0, to_abi_chunk(DataChunk(1, 2**32 - 1))))
     answerer = DataAnswerer(setting.alice, setting.owner_store)  # as after a restart: it knows chain and store only
     await answerer.prepare()
 
@@ -170,7 +170,7 @@ async def test_a_solver_that_is_not_served_asks_goes_on_and_loses_nothing(tmp_pa
     try:
         await asyncio.gather(alice.connect(20), eve.connect(20))
         bond = (await eve.query(stakes.PARAMS)).min_solver_bond
-        await eve.submit(stakes.BondCall(stakes.Role.SOLVER, bond), PATIENCE)
+        await eve.submit(stakes.BondCall(stakes.Role.SOLVER, bond))
         with BlobStore(tmp_path / "eve") as store, BlobStore(tmp_path / "owner") as owner_store:
             spec = build_task(make_parts(), SHAPE, owner_store)
             async with open_context(eve, store, tmp_path) as context:
