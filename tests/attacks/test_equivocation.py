@@ -41,7 +41,7 @@ REWARD = BOND // 10
 WAIT_SECONDS = 150.0
 BOB, CHARLIE, EVE = (Wallet.from_uri(f"//{name}") for name in ("Bob", "Charlie", "Eve"))
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def write_spec(path: Path) -> str:

@@ -60,6 +60,7 @@ def unsealed(raw: dict[str, object], logs: list[bytes]) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_authors_share_slots_and_finality(tmp_path: Path) -> None:
     spec = str(write_spec(tmp_path / "spec.json"))
     alice = NodeProcess(tmp_path / "alice", "--dev-key", "//Alice", chain=spec)

@@ -21,7 +21,7 @@ from chain.identity import sr25519_from_uri
 from tests.chain.node_process import NodeProcess
 from tests.clients.install import install_node_clients, install_python_client
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]  # the first run installs
 
 HERE = Path(__file__).parent
 HEADS = 20

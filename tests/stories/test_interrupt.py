@@ -10,7 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from devnet.processes import wait_until
+
+pytestmark = pytest.mark.alone
 
 STOP_SECONDS = 3.0
 SPARE_SECONDS = 2.0  # for a machine that is busy with other tests

@@ -10,6 +10,8 @@ from devnet.processes import ManagedProcess, ProcessGroup, wait_until
 from devnet.watcher import Watcher
 from miner.wallet import Wallet
 
+pytestmark = pytest.mark.alone
+
 GENESIS = {
     "verification": {"challengePpm": 100_000, "watchBlocks": 8},
     "jackpot": {"sealBlocks": 8, "findBlocks": 6, "showBlocks": 8},

@@ -16,6 +16,8 @@ from devnet.processes import ManagedProcess, ProcessGroup, wait_until
 from devnet.watcher import Watcher
 from miner.disputes.story import tell
 
+pytestmark = pytest.mark.alone
+
 KILL_AFTER_EVENTS = 6
 """Both sides are killed when the first game is so far: its history is committed to and narrowed."""
 
