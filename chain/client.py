@@ -252,9 +252,10 @@ class ChainClient:
         """A constant of the runtime."""
         return await self._run(lambda substrate: substrate.get_constant(pallet, name).value)
 
-    async def runtime_call(self, api: str, method: str, params: Sequence[Any] = (), at: str | None = None) -> Any:
-        """A runtime API call, decoded."""
-        return await self._run(lambda substrate: substrate.runtime_call(api, method, list(params), at).value)
+    async def runtime_call(self, function: str, arguments: bytes = b"", at: str | None = None) -> bytes:
+        """A call of a runtime API function (`Api_method`), SCALE in and out, at the best block or at the one given."""
+        result = await self.rpc("state_call", [function, "0x" + arguments.hex(), *([at] if at else [])])
+        return bytes.fromhex(result[2:])
 
     async def events(self, block_hash: str) -> list[EventRecord]:
         """The events of a block, in order."""

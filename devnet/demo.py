@@ -25,10 +25,11 @@ from devnet.checks import (
 )
 from devnet.model import HeldOutModel
 from devnet.network import DEMO_PLAN, DemoNetwork, NetworkPlan
-from devnet.processes import ProcessGroup
+from devnet.processes import DevnetError, ProcessGroup
 from devnet.table import make_table
 from devnet.watcher import Watcher
 from miner.wallet import Wallet
+from pallets_abi import block_rights, stakes, tasks
 
 POLL_SECONDS = 1.0
 JUDGE_AFTER_WORK_EPOCHS = 5  # schedules earned by work that the shares are judged on
@@ -106,8 +107,8 @@ class Demo:
             views[node.name] = observer.view(numbers)
             observer.close()
         watcher.close()  # idle meanwhile, so that its node may have closed it
-        params = watcher.read("BlockRights", "Params")
-        works = watcher.works(params["decay_epochs"], params["decay"] / 10**6)
+        params = watcher.read(block_rights.PARAMS)
+        works = watcher.works(params.decay_epochs, params.decay / 10**6)
         return [
             check_authors(blocks, views),
             check_epochs(watcher.epoch),
@@ -146,10 +147,9 @@ class Demo:
         """Held-out loss of the task's first state, then of each newest final unit, fetched by root from its server."""
         losses = self.state.losses
         if not losses:
-            task = self.watcher.read("Tasks", "Tasks", 0)
+            task = self.watcher.read(tasks.TASKS, 0)
             if task is not None:
-                spec = task["spec"]
-                losses.append(self.model.loss_of(decode_text(spec["endpoint"]), spec["initial_state_root"]))
+                losses.append(self.model.loss_of(task.spec.endpoint.decode(), task.spec.initial_state_root))
         newest = max(self.watcher.final_units, key=lambda unit: unit[1], default=None)
         if newest is not None and newest != self.state.newest_unit:
             losses.append(self.model.loss_of(*self._checkpoint(newest)))
@@ -158,9 +158,11 @@ class Demo:
     def _checkpoint(self, unit: tuple[int, int, str]) -> tuple[str, str]:
         """(endpoint, state root) of a final unit, both from the chain."""
         task, index, solver = unit
-        record = self.watcher.read("Tasks", "Units", task, index)
-        submission = record["state"]["Final"][1]
-        return decode_text(self.watcher.read("Stakes", "Endpoints", solver)), submission["end_state_root"]
+        record = self.watcher.read(tasks.UNITS, task, index)
+        if record is None or record.state.name != "Final":
+            raise DevnetError(f"unit {task}/{index} is not final any more")
+        endpoint = self.watcher.read(stakes.ENDPOINTS, solver) or b""
+        return endpoint.decode(), record.state.args[1].end_state_root
 
     def _judge_cheater(self) -> Finding:
         account = next(iter(self.cheaters.values()))
@@ -168,7 +170,7 @@ class Demo:
         since = facts.slashed_in_epoch
         after = {} if since is None else {e: s for e, s in self.watcher.schedules.items() if e > since}
         slots = sum(schedule.get(account, 0) for schedule in after.values())
-        bond = self.watcher.read("Stakes", "Bonds", "Solver", account) or 0
+        bond = self.watcher.read(stakes.BONDS, stakes.Role.SOLVER.value, account)
         return check_cheater(facts.mismatches, facts.slashed, bond, slots, len(after))
 
     def _judge_verification(self) -> Finding:
@@ -183,11 +185,6 @@ class Demo:
             return check_model(self.state.losses[0] if self.state.losses else 0.0, float("inf"), "none", "nobody")
         endpoint, root = self._checkpoint(newest)
         return check_model(self.state.losses[0], self.model.loss_of(endpoint, root), root, endpoint)
-
-
-def decode_text(value: str) -> str:
-    """Text of a byte string as substrate-interface gives it: itself, or its hex when it was not printable to it."""
-    return bytes.fromhex(value[2:]).decode() if value.startswith("0x") else value
 
 
 def run_demo(options: DemoOptions, group: ProcessGroup, as_json: bool) -> int:

@@ -33,6 +33,7 @@ from devnet.processes import ProcessGroup
 from devnet.watcher import GameFacts, Watcher
 from miner.disputes.story import draw, tell
 from miner.wallet import Wallet
+from pallets_abi import stakes
 
 POLL_SECONDS = 0.5
 HONEST_MINER, LIAR_MINER = MinerPlan("honest miner", "//Bob"), "//Dave"
@@ -159,7 +160,7 @@ class LieStory:
             observer.close()
         watcher.close()  # idle meanwhile, so that its node may have closed it
         slashed = {account: facts.slashed for account, facts in watcher.accounts.items()}
-        bond = watcher.read("Stakes", "Bonds", lie.role, self.liar) or 0
+        bond = watcher.read(stakes.BONDS, lie.role, self.liar)
         findings = [check_authors(blocks, views)]
         if lie.verdict:
             findings.append(check_game(self._outcome(), self.liar, lie.verdict != "Clock"))

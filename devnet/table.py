@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pallets_abi import system, tasks
+
 if TYPE_CHECKING:
     from devnet.demo import Demo
 
@@ -49,7 +51,7 @@ def _miners(demo: Demo) -> Table:
     for name, account in {**demo.honest, **demo.cheaters}.items():
         facts = watcher.accounts[account]
         slots = schedule.get(account, 0)
-        balance = watcher.read("System", "Account", account)["data"]["free"] / PLANCKS_PER_UNIT
+        balance = watcher.read(system.ACCOUNT, account)["data"]["free"] / PLANCKS_PER_UNIT
         table.add_row(
             name, f"{facts.verified_macs:,}", f"{facts.verified_macs / total_macs:.0%}",
             f"{watcher.credits[watcher.epoch].get(account, 0):,}", str(slots), f"{slots / total_slots:.0%}",
@@ -60,9 +62,8 @@ def _miners(demo: Demo) -> Table:
 
 def _units(demo: Demo) -> str:
     states: Counter[str] = Counter()
-    for _, unit in demo.watcher.read_map("Tasks", "Units"):
-        state = unit["state"]
-        states[state if isinstance(state, str) else next(iter(state))] += 1
+    for unit in demo.watcher.read_all(tasks.UNITS):
+        states[unit.state.name] += 1
     units = demo.options.shards * demo.options.rounds
     states["Open"] += units - sum(states.values())
     return "units  " + "  ".join(f"{name} {count}" for name, count in sorted(states.items()))

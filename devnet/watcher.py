@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import sr25519
 from substrateinterface import SubstrateInterface
@@ -15,6 +15,10 @@ from chain.primitives.digest import DigestItem
 from chain.primitives.scale import Reader
 from devnet.checks import BlockFact, EpochWork
 from miner.disputes.story import GameEvent
+from pallets_abi import aura
+from pallets_abi.base import StorageItem
+
+T = TypeVar("T")
 
 SLOT_BYTES = 8
 DISPUTES = "Disputes"
@@ -85,14 +89,15 @@ class Watcher:
             self._substrate.close()
             self._substrate = None
 
-    def read(self, pallet: str, item: str, *params: object, at: str | None = None) -> Any:
-        """Decoded storage value of the runtime, None where nothing is stored."""
-        return self.substrate.query(pallet, item, list(params), block_hash=at).value
+    def read(self, item: StorageItem[T], *keys: object, at: str | None = None) -> T:
+        """Value of a storage item, in the best block or in that with hash `at`. Raises AbiMismatch."""
+        return item.decode(self.substrate.query(item.pallet, item.name, list(keys), block_hash=at).value)
 
-    def read_map(self, pallet: str, item: str, *params: object) -> list[tuple[Any, Any]]:
-        """All entries of a storage map below its first keys `params`, decoded."""
-        found = self.substrate.query_map(pallet, item, list(params), page_size=500)
-        return [(getattr(key, "value", key), value.value) for key, value in found]
+    def read_all(self, item: StorageItem[T | None]) -> list[T]:
+        """All values of a storage map. Raises AbiMismatch."""
+        found = self.substrate.query_map(item.pallet, item.name, page_size=500)
+        values = [item.decode(value.value) for _, value in found]
+        return [value for value in values if value is not None]
 
     def poll(self) -> int:
         """Reads the blocks finalised since the last call; how many they were."""
@@ -147,7 +152,7 @@ class Watcher:
     def _check_seal(self, header: Header) -> tuple[int, str, str]:
         """Slot, scheduled key and sealer as SS58; no sealer when the signature is not the scheduled key's."""
         slot = int.from_bytes(header.digest[0].payload[:SLOT_BYTES], "little")
-        authorities = self.read("Aura", "Authorities", at="0x" + header.parent_hash.hex())
+        authorities = self.read(aura.AUTHORITIES, at="0x" + header.parent_hash.hex())
         key = bytes.fromhex(authorities[slot % len(authorities)].removeprefix("0x"))
         name = str(self.substrate.ss58_encode(key))
         seal = header.seal

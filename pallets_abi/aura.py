@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 AUTHORITIES: StorageItem[list[Hash]] = StorageItem("Aura", "Authorities", (), list[Hash], False)
@@ -21,4 +21,12 @@ CURRENT_SLOT: StorageItem[int] = StorageItem("Aura", "CurrentSlot", (), int, Fal
 """The current slot of this block.
 
 This will be set in `on_initialize`.
+"""
+
+SLOT_DURATION: Constant[int] = Constant("Aura", "SlotDuration", int)
+"""The slot duration Aura should run with, expressed in milliseconds.
+
+The effective value of this type can be changed with a runtime upgrade.
+
+For backwards compatibility either use [`MinimumPeriodTimesTwo`] or a const.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 from pallets_abi.disputes import ArrayForm, OpenedRecord, TileOpening
 
 
@@ -291,3 +291,6 @@ DEADLINE_COUNTS: StorageItem[int] = StorageItem("Availability", "DeadlineCounts"
 
 DEADLINE_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Availability", "DeadlineCursor", (), tuple[int, int], False)
 """Block and position of the next ask to look at."""
+
+MAX_DEADLINES_PER_BLOCK: Constant[int] = Constant("Availability", "MaxDeadlinesPerBlock", int)
+"""Most deadlines looked at in one block; the rest follows in the next."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -603,3 +603,30 @@ HOLDS: StorageItem[list[Any]] = StorageItem("Balances", "Holds", (AccountId,), l
 
 FREEZES: StorageItem[list[Any]] = StorageItem("Balances", "Freezes", (AccountId,), list[Any], False)
 """Freeze locks on account balances."""
+
+EXISTENTIAL_DEPOSIT: Constant[int] = Constant("Balances", "ExistentialDeposit", int)
+"""The minimum amount required to keep an account open. MUST BE GREATER THAN ZERO!
+
+If you *really* need it to be zero, you can enable the feature `insecure_zero_ed` for
+this pallet. However, you do so at your own risk: this will open up a major DoS vector.
+In case you have multiple sources of provider references, you may also get unexpected
+behaviour if you set this to zero.
+
+Bottom line: Do yourself a favour and make it at least one!
+"""
+
+MAX_LOCKS: Constant[int] = Constant("Balances", "MaxLocks", int)
+"""The maximum number of locks that should exist on an account.
+Not strictly enforced, but used for weight estimation.
+
+Use of locks is deprecated in favour of freezes. See `https://github.com/paritytech/substrate/pull/12951/`
+"""
+
+MAX_RESERVES: Constant[int] = Constant("Balances", "MaxReserves", int)
+"""The maximum number of named reserves that can exist on an account.
+
+Use of reserves is deprecated in favour of holds. See `https://github.com/paritytech/substrate/pull/12951/`
+"""
+
+MAX_FREEZES: Constant[int] = Constant("Balances", "MaxFreezes", int)
+"""The maximum number of individual freeze locks that can exist on an account at any time."""

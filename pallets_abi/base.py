@@ -138,6 +138,38 @@ class StorageItem(Generic[T_co]):
         return tuple(from_plain(kind, part) for kind, part in zip(self.keys, parts, strict=True))
 
 
+@dataclass(frozen=True)
+class Constant(Generic[T_co]):
+    """A constant of a pallet and the type of its value."""
+
+    pallet: str
+    name: str
+    value: Any
+
+    def decode(self, plain: Any) -> T_co:
+        """Typed value of a plain one. Raises AbiMismatch."""
+        return typing.cast(T_co, from_plain(self.value, plain))
+
+
+@dataclass(frozen=True)
+class RuntimeCall(Generic[T_co]):
+    """A method of a runtime API: the types of its arguments by name, and of its result."""
+
+    api: str
+    method: str
+    arguments: tuple[tuple[str, Any], ...]
+    result: Any
+
+    @property
+    def function(self) -> str:
+        """Name of the runtime's exported function."""
+        return f"{self.api}_{self.method}"
+
+    def decode(self, plain: Any) -> T_co:
+        """Typed result of a plain one. Raises AbiMismatch."""
+        return typing.cast(T_co, from_plain(self.result, plain))
+
+
 def to_plain(value: Any) -> Any:
     """The plain form of a typed value (dataclass, enum, bytes, containers of them)."""
     if isinstance(value, Variant):

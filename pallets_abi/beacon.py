@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -127,3 +127,6 @@ REVEALS: StorageItem[Hash | None] = StorageItem("Beacon", "Reveals", (AccountId,
 
 NO_SHOWS: StorageItem[list[AccountId]] = StorageItem("Beacon", "NoShows", (), list[AccountId], False)
 """Who committed in the last epoch and did not reveal, in order of account id."""
+
+MAX_PARTICIPANTS: Constant[int] = Constant("Beacon", "MaxParticipants", int)
+"""Most accounts that commit in an epoch."""

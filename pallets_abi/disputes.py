@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 from pallets_abi.verification import SegmentRecord
 
 
@@ -860,3 +860,9 @@ TIMER_COUNTS: StorageItem[int] = StorageItem("Disputes", "TimerCounts", (int,), 
 
 TIMER_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Disputes", "TimerCursor", (), tuple[int, int], False)
 """Block and position of the next deadline."""
+
+MAX_CLOCKS_PER_BLOCK: Constant[int] = Constant("Disputes", "MaxClocksPerBlock", int)
+"""Most clocks and cases looked at in one block; the rest follows in the next."""
+
+MAX_MOOT_PER_BLOCK: Constant[int] = Constant("Disputes", "MaxMootPerBlock", int)
+"""Most moot games ended in one block; the rest follows in the next."""

@@ -1,4 +1,5 @@
-"""Generates the typed ABI: one module per pallet from the metadata of the committed runtime blob.
+"""Generates the typed ABI: one module per pallet and one for the runtime's APIs, from the metadata
+of the committed runtime blob.
 
 `python -m pallets_abi.generate` writes the modules beside this file; `--check` compares and exits 1 on a difference.
 """
@@ -12,14 +13,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pallets_abi.metadata import Metadata, MetadataError, PalletInfo, StorageInfo, TypeInfo, VariantInfo, parse_metadata
+from pallets_abi.metadata import (
+    ApiInfo,
+    ConstantInfo,
+    Metadata,
+    MetadataError,
+    PalletInfo,
+    StorageInfo,
+    TypeInfo,
+    VariantInfo,
+    parse_metadata,
+)
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m pallets_abi.generate"
 LINE = 120
 """Longest line of a generated module."""
 
-_TRANSPARENT = {"BoundedVec", "WeakBoundedVec", "BoundedSlice", "Perbill", "Permill", "Percent", "Slot"}
+_TRANSPARENT = {"BoundedVec", "WeakBoundedVec", "BoundedSlice", "Perbill", "Permill", "Percent", "Slot", "SlotDuration"}
 """Wrappers that substrate-interface shows as what they wrap."""
 
 
@@ -51,20 +62,25 @@ class Generator:
     def modules(self) -> dict[str, str]:
         """All generated files: one per pallet and `registry.py`."""
         files = {to_snake(pallet.name) + ".py": self._module(pallet) for pallet in self.metadata.pallets}
+        files["runtime_apis.py"] = self._runtime_apis()
         files["registry.py"] = self._registry()
         return files
 
-    def _module(self, pallet: PalletInfo) -> str:
+    def _begin(self, module: str) -> None:
         self._imports: dict[str, set[str]] = {}
-        self._here = to_snake(pallet.name)
+        self._here = module
         self._emitted: list[str] = []
         self._done: set[int] = set()
+
+    def _module(self, pallet: PalletInfo) -> str:
+        self._begin(to_snake(pallet.name))
         for call in self.metadata.variants_of(pallet.calls):
             self._emitted.append(self._class(pallet.name, call, "Call"))
         for event in self.metadata.variants_of(pallet.events):
             self._emitted.append(self._class(pallet.name, event, "Event"))
         errors = self._errors(pallet)
         storage = [self._storage(pallet.name, item) for item in pallet.storage]
+        storage += [self._constant(pallet, constant) for constant in pallet.constants]
         body = "\n\n\n".join([*self._emitted, *([errors] if errors else [])])
         items = "\n\n".join(storage)
         parts = [self._head(f"Pallet {pallet.name} (index {pallet.index})."), body, items]
@@ -77,7 +93,8 @@ class Generator:
             "from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import StrEnum",
         ]  # fmt: skip
         lines += ["from typing import Any, ClassVar", ""]
-        lines += ["from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant"]
+        base = "AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant"
+        lines += [f"from pallets_abi.base import {base}"]
         for module, names in sorted(self._imports.items()):
             lines.append(f"from pallets_abi.{module} import {', '.join(sorted(names))}")
         return "\n".join(lines)
@@ -120,6 +137,29 @@ class Generator:
         text = f"{name}: StorageItem[{shown}] = StorageItem({arguments})"
         return "\n".join([text, *(line[4:] for line in _docstring(item.docs or (f"{pallet}.{item.name}.",)))])
 
+    def _constant(self, pallet: PalletInfo, constant: ConstantInfo) -> str:
+        kind, name = self._python_type(constant.type_id), safe_name(to_snake(constant.name)).upper()
+        if constant.name in {item.name for item in pallet.storage}:
+            name += "_CONSTANT"
+        text = f'{name}: Constant[{kind}] = Constant("{pallet.name}", "{constant.name}", {kind})'
+        docs = _docstring(constant.docs or (f"{pallet.name}.{constant.name}.",))
+        return "\n".join([text, *(line[4:] for line in docs)])
+
+    def _runtime_apis(self) -> str:
+        self._begin("runtime_apis")
+        classes = [self._api(api) for api in self.metadata.apis]
+        return "\n\n\n".join([self._head("The runtime's APIs."), *classes]) + "\n"
+
+    def _api(self, api: ApiInfo) -> str:
+        lines = [f"class {api.name}:", *_docstring(api.docs or (f"Runtime API {api.name}.",))]
+        for method in api.methods:
+            result, name = self._python_type(method.output), safe_name(to_snake(method.name)).upper()
+            arguments = "".join(f'("{field.name}", {self._python_type(field.type_id)}), ' for field in method.inputs)
+            lines += ["", f"    {name}: ClassVar[RuntimeCall[{result}]] = RuntimeCall("]
+            lines += [f'        "{api.name}", "{method.name}", ({arguments.rstrip()}), {result}', "    )"]
+            lines += _docstring(method.docs or (f"{api.name}_{method.name}.",))
+        return "\n".join(lines)
+
     def _python_type(self, type_id: int) -> str:
         info = self.metadata.types[type_id]
         if info.kind == "primitive":
@@ -151,7 +191,8 @@ class Generator:
             return self._python_type(info.fields[0].type_id)
         if name == "Option" and info.kind == "variant":
             inner = next(variant for variant in info.variants if variant.name == "Some").fields[0]
-            return f"{self._python_type(inner.type_id)} | None"
+            kind = self._python_type(inner.type_id)
+            return "None" if kind == "None" else f"{kind} | None"
         if info.path and info.path[0] in self.own and name not in ("Call", "Event", "Error"):
             return self._own_type(type_id, info)
         return "Any"
@@ -227,7 +268,7 @@ def _docstring(docs: tuple[str, ...]) -> list[str]:
 
 
 def read_blob_metadata() -> bytes:
-    """Metadata V14 of the committed blob, from its own `Metadata_metadata`, run by the chain client's executor.
+    """Metadata V15 of the committed blob, as it gives it itself, run by the chain client's executor.
 
     In a process of its own: `pallets_abi` imports nothing of the other packages. Raises MetadataError.
     """
@@ -247,7 +288,7 @@ def main() -> int:
     """The command; exit code 1 when `--check` finds a difference."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only; exit code 1 on a difference")
-    parser.add_argument("--metadata", type=Path, help="file with metadata V14 instead of the committed blob")
+    parser.add_argument("--metadata", type=Path, help="file with metadata V15 instead of the committed blob")
     options = parser.parse_args()
     data = options.metadata.read_bytes() if options.metadata else read_blob_metadata()
     files = Generator(parse_metadata(data)).modules()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -159,3 +159,18 @@ TWOX-NOTE: `SetId` is not under user control.
 
 AUTHORITIES: StorageItem[list[tuple[Hash, int]]] = StorageItem("Grandpa", "Authorities", (), list[tuple[Hash, int]], False)
 """The current list of authorities."""
+
+MAX_AUTHORITIES: Constant[int] = Constant("Grandpa", "MaxAuthorities", int)
+"""Max Authorities in use"""
+
+MAX_NOMINATORS: Constant[int] = Constant("Grandpa", "MaxNominators", int)
+"""The maximum number of nominators for each validator."""
+
+MAX_SET_ID_SESSION_ENTRIES: Constant[int] = Constant("Grandpa", "MaxSetIdSessionEntries", int)
+"""The maximum number of entries to keep in the set id to session index mapping.
+
+Since the `SetIdSession` map is only used for validating equivocations this
+value should relate to the bonding duration of whatever staking system is
+being used (if any). If equivocation handling is not enabled then this value
+can be zero.
+"""

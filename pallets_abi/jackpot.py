@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 from pallets_abi.verification import SegmentRecord
 
 
@@ -266,3 +266,6 @@ END_COUNTS: StorageItem[int] = StorageItem("Jackpot", "EndCounts", (int,), int, 
 
 END_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Jackpot", "EndCursor", (), tuple[int, int], False)
 """Block and position of the next draw to end."""
+
+MAX_ENDS_PER_BLOCK: Constant[int] = Constant("Jackpot", "MaxEndsPerBlock", int)
+"""Most draws ended in one block; the rest follows in the next."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 class Role(StrEnum):
@@ -221,3 +221,6 @@ STAKER_COUNT: StorageItem[int] = StorageItem("Stakes", "StakerCount", (Role,), i
 
 ENDPOINTS: StorageItem[bytes | None] = StorageItem("Stakes", "Endpoints", (AccountId,), bytes, True)
 """URL of the blob server of an account."""
+
+MAX_STAKERS: Constant[int] = Constant("Stakes", "MaxStakers", int)
+"""Most accounts bonded in one role."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -366,4 +366,27 @@ More precisely this information is removed in `note_applied_extrinsic`.
 
 Logic doing some post dispatch weight reduction must update this storage to avoid duplicate
 reduction.
+"""
+
+BLOCK_WEIGHTS: Constant[Any] = Constant("System", "BlockWeights", Any)
+"""Block & extrinsics weights: base values and limits."""
+
+BLOCK_LENGTH: Constant[Any] = Constant("System", "BlockLength", Any)
+"""The maximum length of a block (in bytes)."""
+
+BLOCK_HASH_COUNT: Constant[int] = Constant("System", "BlockHashCount", int)
+"""Maximum number of block number to block hash mappings to keep (oldest pruned first)."""
+
+DB_WEIGHT: Constant[Any] = Constant("System", "DbWeight", Any)
+"""The weight of runtime database operations the runtime can invoke."""
+
+VERSION: Constant[Any] = Constant("System", "Version", Any)
+"""Get the chain's in-code version."""
+
+SS58_PREFIX: Constant[int] = Constant("System", "SS58Prefix", int)
+"""The designated SS58 prefix of this chain.
+
+This replaces the "ss58Format" property declared in the chain spec. Reason is
+that the runtime should know about the prefix in order to make use of it as
+an identifier of the chain.
 """

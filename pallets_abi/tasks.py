@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -434,3 +434,9 @@ DEADLINE_COUNTS: StorageItem[int] = StorageItem("Tasks", "DeadlineCounts", (int,
 
 DEADLINE_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Tasks", "DeadlineCursor", (), tuple[int, int], False)
 """Block and position of the next claim to look at."""
+
+MAX_DEADLINE: Constant[int] = Constant("Tasks", "MaxDeadline", int)
+"""Longest time between claim and submission that a task may give, blocks."""
+
+MAX_TIMEOUTS_PER_BLOCK: Constant[int] = Constant("Tasks", "MaxTimeoutsPerBlock", int)
+"""Most deadlines processed in one block; the rest follows in the next."""

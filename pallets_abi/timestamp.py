@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,13 @@ DID_UPDATE: StorageItem[bool] = StorageItem("Timestamp", "DidUpdate", (), bool, 
 
 This value is updated to `true` upon successful submission of a timestamp by a node.
 It is then checked at the end of each block execution in the `on_finalize` hook.
+"""
+
+MINIMUM_PERIOD: Constant[int] = Constant("Timestamp", "MinimumPeriod", int)
+"""The minimum period between blocks.
+
+Be aware that this is different to the *expected* period that the block production
+apparatus provides. Your chosen consensus system will generally work with this to
+determine a sensible block time. For example, in the Aura pallet it will be double this
+period on default settings.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,28 @@ TX_PAYMENT_CREDIT: StorageItem[Any | None] = StorageItem("TransactionPayment", "
 """The `OnChargeTransaction` stores the withdrawn tx fee here.
 
 Use `withdraw_txfee` and `remaining_txfee` to access from outside the crate.
+"""
+
+OPERATIONAL_FEE_MULTIPLIER: Constant[int] = Constant("TransactionPayment", "OperationalFeeMultiplier", int)
+"""A fee multiplier for `Operational` extrinsics to compute "virtual tip" to boost their
+`priority`
+
+This value is multiplied by the `final_fee` to obtain a "virtual tip" that is later
+added to a tip component in regular `priority` calculations.
+It means that a `Normal` transaction can front-run a similarly-sized `Operational`
+extrinsic (with no tip), by including a tip value greater than the virtual tip.
+
+```rust,ignore
+// For `Normal`
+let priority = priority_calc(tip);
+
+// For `Operational`
+let virtual_tip = (inclusion_fee + tip) * OperationalFeeMultiplier;
+let priority = priority_calc(tip + virtual_tip);
+```
+
+Note that since we use `final_fee` the multiplier applies also to the regular `tip`
+sent with the transaction. So, not only does the transaction get a priority bump based
+on the `inclusion_fee`, but we also amplify the impact of tips applied to `Operational`
+transactions.
 """

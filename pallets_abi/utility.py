@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 
 
 @dataclass(frozen=True)
@@ -276,3 +276,7 @@ class UtilityError(StrEnum):
 
     TOO_MANY_CALLS = "TooManyCalls"
     """Too many calls batched."""
+
+
+BATCHED_CALLS_LIMIT: Constant[int] = Constant("Utility", "batched_calls_limit", int)
+"""The limit on the number of batched calls."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pallets_abi.base import AccountId, Call, Event, Hash, StorageItem, Variant
+from pallets_abi.base import AccountId, Call, Constant, Event, Hash, RuntimeCall, StorageItem, Variant
 from pallets_abi.stakes import SlashReason
 
 
@@ -430,3 +430,9 @@ TIMER_CURSOR: StorageItem[tuple[int, int]] = StorageItem("Verification", "TimerC
 
 HOLDS: StorageItem[int] = StorageItem("Verification", "Holds", (int, int,), int, False)
 """Units that must not become final yet, and for how many reasons: open asks of pallet Availability."""
+
+MAX_DRAWS_PER_BLOCK: Constant[int] = Constant("Verification", "MaxDrawsPerBlock", int)
+"""Most units drawn in one block; the rest follows in the next."""
+
+MAX_TIMERS_PER_BLOCK: Constant[int] = Constant("Verification", "MaxTimersPerBlock", int)
+"""Most deadlines processed in one block; the rest follows in the next."""

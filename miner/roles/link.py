@@ -20,8 +20,9 @@ from chain.client import (
     NotConnected,
     Receipt,
 )
-from pallets_abi import block_rights
-from pallets_abi.base import Call, StorageItem, from_plain
+from pallets_abi import block_rights, system
+from pallets_abi.base import Call, Constant, RuntimeCall, StorageItem, from_plain, to_plain
+from pallets_abi.metadata import RuntimeApiCodec
 
 from miner.wallet import Wallet
 
@@ -43,6 +44,9 @@ void). One that is still there is waited for: on a busy chain a second one would
 
 KEPT_DELAYS = 32
 """Calls whose way into a block is remembered."""
+
+METADATA_VERSION = (15).to_bytes(4, "little")
+"""Of the metadata that says what runtime APIs take and give."""
 
 T = TypeVar("T")
 
@@ -81,6 +85,7 @@ class ChainLink:
         self.wallet = wallet
         self.client = ChainClient(url)
         self._slot_seconds = 0.0
+        self._apis: RuntimeApiCodec | None = None
         self._under_way: list[float] = []
         self._delays: deque[tuple[float, float]] = deque(maxlen=KEPT_DELAYS)
 
@@ -119,9 +124,22 @@ class ChainLink:
                 entries.append((tuple(from_plain(kind, part) for kind, part in zip(kinds, parts, strict=True)), typed))
         return entries
 
+    async def constant(self, item: Constant[T]) -> T:
+        """A constant of the runtime. Raises ChainClientError, AbiMismatch."""
+        return item.decode(await self.client.constant(item.pallet, item.name))
+
+    async def call(self, item: RuntimeCall[T], *arguments: Any) -> T:
+        """Result of a runtime API's method at the best block. Raises ChainClientError, AbiMismatch, and MetadataError
+        for arguments of other types or a runtime without the method."""
+        if self._apis is None:
+            answer = await self.client.runtime_call("Metadata_metadata_at_version", METADATA_VERSION)
+            self._apis = await asyncio.to_thread(RuntimeApiCodec.from_option, answer)
+        data = self._apis.encode(item.function, [to_plain(argument) for argument in arguments])
+        return item.decode(self._apis.decode(item.function, await self.client.runtime_call(item.function, data)))
+
     async def free_balance(self) -> int:
         """Free balance of the account, plancks."""
-        account = await self.client.query("System", "Account", [self.wallet.address])
+        account = await self.query(system.ACCOUNT, self.wallet.address)
         return int(account["data"]["free"])
 
     async def slot_seconds(self) -> float:

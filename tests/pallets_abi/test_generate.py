@@ -39,7 +39,7 @@ def test_every_call_of_our_pallets_is_documented(metadata: Metadata) -> None:
             assert variant.docs, f"{pallet.name}.{variant.name} has no documentation"
 
 
-@pytest.mark.parametrize("data", [b"", b"meta\x0d", b"meta\x0e", b"meta\x0e" + b"\xff" * 100, b"x" * 50])
+@pytest.mark.parametrize("data", [b"", b"meta\x0e", b"meta\x0f", b"meta\x0f" + b"\xff" * 100, b"x" * 50])
 def test_malformed_metadata_is_refused(data: bytes) -> None:
     with pytest.raises(MetadataError):
         parse_metadata(data)
