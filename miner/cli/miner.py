@@ -40,6 +40,9 @@ def run(
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics; 0 takes a free one.")] = 0,
     store_bytes: Annotated[int, typer.Option(min=2**20, help="Bound on the blob store, bytes.")] = DEFAULT_LIMIT_BYTES,
+    bond_again: Annotated[
+        bool, typer.Option("--bond-again", help="Bond anew if the bond was lost (slashed, or withdrawn).")
+    ] = False,
     cheat: Annotated[
         str, typer.Option(hidden=True, help="Lie (devnets): skip:SHARE of each segment's steps, op, data, withhold.")
     ] = "none",
@@ -64,6 +67,7 @@ def run(
         wallet=wallet, base_path=base_path or default_base_path("miner", wallet), node_url=node, chain=chain,
         bootnodes=tuple(bootnode or ()), rpc_port=rpc_port, p2p_port=p2p_port, blob_port=blob_port,
         metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=pace,
+        is_bonding_again=bond_again,
     )  # fmt: skip
     run_async(Daemon(options, Role.SOLVER).run())
 

@@ -40,6 +40,9 @@ def run(
         float,
         typer.Option(min=0, max=1, help="Share of others' units to re-execute unasked, a segment each."),
     ] = 0.0,
+    bond_again: Annotated[
+        bool, typer.Option("--bond-again", help="Bond anew if the bond was lost (slashed, or withdrawn).")
+    ] = False,
     cheat: Annotated[
         str, typer.Option(hidden=True, help="Attest (devnets) what this lie gives: skip:SHARE, op, data.")
     ] = "none",
@@ -61,6 +64,7 @@ def run(
         wallet=wallet, base_path=base_path or default_base_path("validator", wallet), node_url=node, chain=chain,
         bootnodes=tuple(bootnode or ()), rpc_port=rpc_port, p2p_port=p2p_port, blob_port=blob_port,
         metrics_port=metrics_port, threads=threads, store_bytes=store_bytes, pace=pace, watch=watch,
+        is_bonding_again=bond_again,
     )  # fmt: skip
     run_async(Daemon(options, Role.VERIFIER).run())
 

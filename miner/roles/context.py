@@ -30,6 +30,9 @@ ROLE_ERRORS = (ChainClientError, StoreError, WorkError, AbiMismatch, TimeoutErro
 RETRY_SECONDS = 2.0
 """Pause after such an error."""
 
+BOND_FACTOR = 2
+"""Bonded at once, in minimum bonds: one penalty does not end the role."""
+
 PLANCKS = 10**12
 """Plancks of one UNIT (docs/protocol.md)."""
 
@@ -76,6 +79,8 @@ class RoleContext:
     maker: CheckpointMaker
     folder: Path
     endpoint: str
+    is_bonding_again: bool = False
+    """Whether a bond that was lost is replaced."""
     counters: Counters = field(default_factory=Counters)
 
     @property
@@ -104,13 +109,25 @@ async def guard(name: str, counters: Counters, work: Awaitable[None]) -> bool:
     return True
 
 
-async def ensure_bond(context: RoleContext, role: stakes.Role, minimum: int, wanted: int) -> bool:
-    """Bonds up to `wanted` plancks unless the bond is at least `minimum`; whether the account is eligible now."""
+async def ensure_bond(context: RoleContext, role: stakes.Role, minimum: int) -> bool:
+    """Bonds `BOND_FACTOR` times `minimum` plancks unless `minimum` is at stake; waits for the money. Whether it is.
+
+    What is gone after we bonded was slashed, or withdrawn by its owner: then nothing is bonded unless the user said so.
+    """
+    record = f"bonded/{role.value}"
     bonded = await context.link.query(stakes.BONDS, role.value, context.wallet.address)
-    if bonded >= minimum:
-        return True
-    log.info("bonding %.2f UNIT as %s", (wanted - bonded) / PLANCKS, role.value)
-    await context.submit(stakes.BondCall(role, wanted - bonded))
+    if bonded < minimum:
+        if context.store.get_record(record) is not None and not context.is_bonding_again:
+            log.error(
+                "the %s bond of %s is gone: slashed, or withdrawn. No other one is bonded until you start with "
+                "--bond-again; find out first why it was lost", role.value.lower(), context.wallet.address,
+            )  # fmt: skip
+            return False
+        missing = BOND_FACTOR * minimum - bonded
+        await wait_for_funds(context, missing)
+        log.info("bonding %.2f UNIT as %s", missing / PLANCKS, role.value)
+        await context.submit(stakes.BondCall(role, missing))
+    context.store.put_record(record, b"")
     return True
 
 

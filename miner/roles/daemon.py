@@ -73,7 +73,7 @@ Handler = tuple[str, Callable[[Head], Awaitable[None]]]
 @dataclass(frozen=True)
 class DaemonOptions:
     """How a daemon runs. `node_url` None: an embedded node of its own on `chain` (preset or spec file). `watch`: share
-    of the units of others that a validator re-executes unasked."""
+    of others' units that a validator re-executes unasked. `is_bonding_again`: a bond that was lost is replaced."""
 
     wallet: Wallet
     base_path: Path
@@ -88,6 +88,7 @@ class DaemonOptions:
     store_bytes: int = DEFAULT_LIMIT_BYTES
     pace: Pace = field(default_factory=Pace)
     watch: float = 0.0
+    is_bonding_again: bool = False
 
 
 class Daemon:
@@ -136,7 +137,10 @@ class Daemon:
             await self._wait_or_stop(asyncio.create_task(_wait_for_sync(link)))
         log.info("account %s, node %s, blobs %s", options.wallet.address, url, endpoint)
         log.info("metrics http://127.0.0.1:%d/metrics", metrics_port)
-        return RoleContext(link, options.wallet, store, client, pool, players, maker, options.base_path, endpoint)
+        return RoleContext(
+            link, options.wallet, store, client, pool, players, maker, options.base_path, endpoint,
+            options.is_bonding_again,
+        )  # fmt: skip
 
     def _make_server(self, stack: AsyncExitStack, store: BlobStore, maker: CheckpointMaker) -> BlobServer:
         """The blob server; a devnet's withholder serves an empty store."""

@@ -27,7 +27,6 @@ from miner.roles.context import (
     ensure_keys,
     guard,
     to_hash,
-    wait_for_funds,
 )
 from miner.roles.decoys import Decoys
 from miner.roles.disputes import Disputes
@@ -93,14 +92,10 @@ class Solver:
         """Bond, keys and endpoint on chain. Raises ChainClientError."""
         context = self._context
         params = await context.link.query(stakes.PARAMS)
-        wanted = 2 * params.min_solver_bond
-        bonded = await context.link.query(stakes.BONDS, stakes.Role.SOLVER.value, context.wallet.address)
-        if bonded < params.min_solver_bond:
-            await wait_for_funds(context, wanted)
-        await ensure_bond(context, stakes.Role.SOLVER, params.min_solver_bond, wanted)
+        is_bonded = await ensure_bond(context, stakes.Role.SOLVER, params.min_solver_bond)
         await ensure_keys(context)
         await ensure_endpoint(context)
-        log.info("bonded, keys and endpoint on chain; looking for units")
+        log.info("%s, keys and endpoint on chain; looking for units", "bonded" if is_bonded else "no bond")
 
     async def work(self) -> None:
         """Claims and executes units, for ever; errors are logged and tried again."""
@@ -142,7 +137,7 @@ class Solver:
         bonded = await self._context.link.query(stakes.BONDS, stakes.Role.SOLVER.value, address)
         if bonded < params.min_solver_bond:
             if not self._is_slashed:
-                log.error("our bond is below the minimum (slashed?); bond again to go on")
+                log.error("our bond is below the minimum (slashed?): no more units; --bond-again bonds another")
             self._is_slashed = True
             self._context.counters.activity = "no bond"
             return

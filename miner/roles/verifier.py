@@ -32,7 +32,6 @@ from miner.roles.context import (
     ensure_bond,
     ensure_endpoint,
     guard,
-    wait_for_funds,
 )
 from miner.roles.link import Head
 from miner.roles.replay import Replayer
@@ -65,14 +64,10 @@ class Verifier:
         context = self._context
         self._testing = asyncio.create_task(self._test_machine())  # early, so that no duty has to wait for it
         params = await context.link.query(stakes.PARAMS)
-        wanted = 2 * params.min_verifier_bond
-        bonded = await context.link.query(stakes.BONDS, stakes.Role.VERIFIER.value, context.wallet.address)
-        if bonded < params.min_verifier_bond:
-            await wait_for_funds(context, wanted)
-        await ensure_bond(context, stakes.Role.VERIFIER, params.min_verifier_bond, wanted)
+        is_bonded = await ensure_bond(context, stakes.Role.VERIFIER, params.min_verifier_bond)
         await ensure_endpoint(context)
-        context.counters.activity = "waiting for duties"
-        log.info("bonded and endpoint on chain; waiting for duties")
+        context.counters.activity = "waiting for duties" if is_bonded else "no bond"
+        log.info("%s and endpoint on chain; waiting for duties", "bonded" if is_bonded else "no bond")
 
     async def on_head(self, head: Head) -> None:
         """Begins and answers duties. Raises ChainClientError."""
