@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chain.open_chain import export_spec
-from devnet.operator import OperatorOptions, run_operator
+from devnet.operator import MAX_CONNECTIONS, OperatorOptions, run_operator
 from devnet.processes import DevnetError, ProcessGroup
 from miner.cli.common import USER_ERRORS, fail, run_app, run_async
 from miner.console import set_up_logging
@@ -54,6 +54,11 @@ def run(
     blob_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the blob server; 0 takes a free one.")] = 0,
     bootnode: Annotated[list[str] | None, typer.Option(help="Multiaddress of a node to join; may be repeated.")] = None,
     rpc_unsafe: Annotated[bool, typer.Option(help="Offer author_insertKey and other unsafe RPC methods.")] = False,
+    rpc_cors: Annotated[
+        list[str] | None,
+        typer.Option(help="Web pages that may connect besides local ones, or all; may be repeated."),
+    ] = None,
+    rpc_max_connections: Annotated[int, typer.Option(min=1, help="WebSockets that may be open.")] = MAX_CONNECTIONS,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="Log lines as JSON.")] = False,
     verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
 ) -> None:
@@ -70,6 +75,7 @@ def run(
         options = OperatorOptions(
             chain=str(chain) if chain else preset, base_path=folder, rpc_port=rpc_port, p2p_port=p2p_port,
             blob_port=blob_port, bootnodes=tuple(bootnode or ()), allow_unsafe_rpc=rpc_unsafe,
+            rpc_origins=tuple(rpc_cors or ()), rpc_connections=rpc_max_connections,
         )  # fmt: skip
         run_async(run_operator(options))
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 OPERATOR_URI = "//Alice"
 """Author before any work was done, voter, sudo: the development presets name her as bootstrap account."""
 
+MAX_CONNECTIONS = NodeConfig.rpc_connections
+"""WebSockets that may be open, unless the operator says otherwise."""
+
 STOP_SECONDS = 2.0
 """What each part gets to end."""
 
@@ -43,6 +46,8 @@ class OperatorOptions:
     bootnodes: tuple[str, ...] = ()
     is_quiet: bool = False
     allow_unsafe_rpc: bool = False
+    rpc_origins: tuple[str, ...] = ()
+    rpc_connections: int = MAX_CONNECTIONS
 
 
 async def run_operator(options: OperatorOptions) -> None:
@@ -74,7 +79,8 @@ def _node_config(options: OperatorOptions) -> NodeConfig:
     return NodeConfig(
         spec=load_chain_spec(options.chain), base_path=options.base_path / "node", rpc_port=options.rpc_port,
         p2p_port=options.p2p_port, bootnodes=options.bootnodes, aura_uri=OPERATOR_URI, grandpa_uri=OPERATOR_URI,
-        name="aipow-operator", allow_unsafe_rpc=options.allow_unsafe_rpc,
+        name="aipow-operator", allow_unsafe_rpc=options.allow_unsafe_rpc, rpc_origins=options.rpc_origins,
+        rpc_connections=options.rpc_connections,
     )  # fmt: skip
 
 
