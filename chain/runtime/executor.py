@@ -43,7 +43,7 @@ from chain.runtime.host_misc import allocator_functions, misc_functions
 from chain.runtime.host_offchain import offchain_functions
 from chain.runtime.host_storage import storage_functions
 from chain.runtime.host_trie import trie_functions
-from chain.runtime.linking import Linker
+from chain.runtime.linking import EntryPoint, Linker
 from chain.runtime.recall_wat import GENERATION_AT, HOST_FUNCTIONS, RECALL_WAT
 from chain.runtime.wasm import count_mutable_globals, find_heap_base
 from chain.state.overlay import Overlay
@@ -109,7 +109,7 @@ class _Instance:
                 imports.append(self.linker.link(functions[name], item.type))
         self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
         self._snapshot = ctypes.create_string_buffer(self.memory.read(0, self.heap_base), self.heap_base)
-        self.functions: dict[str, Any] = {}
+        self.functions: dict[str, EntryPoint] = {}
 
     def _link_wasm(
         self, executor: Executor, raw: wasmtime.Memory, heap: Any, functions: dict[str, HostFunction]
@@ -143,13 +143,12 @@ class _Instance:
         """One call on a clean instance."""
         function = self.functions.get(method)
         if function is None:
-            function = self.functions[method] = self.exports[method]
+            function = self.functions[method] = EntryPoint(self.store, method, self.exports[method])
         host = self.host
         host.call = context
         try:
             at = host.put(arguments)
-            span: int = function(self.store, at, len(arguments))
-            return self.memory.read_span(span)
+            return self.memory.read_span(function(at, len(arguments)))
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raised, self.linker.raised = self.linker.raised, None
             if raised is not None:
