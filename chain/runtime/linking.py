@@ -1,8 +1,9 @@
 """Host functions and entry points without wasmtime-py's generic conversion of values (three times its speed).
 
-Uses the C API's `wasmtime_func_new_unchecked` and `wasmtime_func_call_unchecked` through wasmtime-py's own bindings; the version is pinned. Arguments and
-results lie in an array of 16-byte slots. "Unchecked" refers to types only: the executor has compared every import's
-signature with the table of host functions before it links, and an entry point's is looked at when it is taken.
+Uses the C API's `wasmtime_func_new_unchecked` and `wasmtime_func_call_unchecked` through wasmtime-py's own bindings;
+the version is pinned. Arguments and results lie in an array of 16-byte slots. "Unchecked" refers to types only: the
+executor has compared every import's signature with the table of host functions before it links, and an entry point's
+is looked at when it is taken.
 """
 
 from __future__ import annotations
