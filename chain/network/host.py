@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import socket
 import time
@@ -70,6 +71,7 @@ BOUND = {"announce": MAX_ANNOUNCE_BYTES, "transactions": MAX_TRANSACTIONS_BYTES,
 
 def run_host(config: NetworkConfig, bridge: Bridge) -> None:
     """The thread's body: runs hosts until the bridge says stop; only the first start may fail for good."""
+    os.environ.setdefault("PY_YAMUX_RELEASE_ON_READ", "0")  # no window update for every few bytes that were read
     for name in ("libp2p", "multiaddr"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     started = False

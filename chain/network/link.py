@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ QUEUE = 256  # messages waiting for one peer on one protocol; more are dropped
 WRITE_TIMEOUT = 10.0  # seconds
 PING_SECONDS, PING_TIMEOUT = 4.0, 12.0
 REOPEN_FIRST, REOPEN_MAX = 0.3, 10.0  # seconds between two tries to open a substream
+GATHER_SECONDS = 0.01  # votes and transactions wait so long for more of their kind: all go in one write
+MAX_WRITE = 1 << 16  # 64 KiB (= 65,536): a yamux frame's payload
 
 
 class PeerLink:
@@ -36,6 +39,7 @@ class PeerLink:
         self.requests = trio.Semaphore(2)  # block requests under way to this peer
         self._host = host
         self._scope = trio.CancelScope()
+        self._ping_stream: INetStream | None = None
         self._queues = {
             kind: trio.open_memory_channel[bytes](QUEUE) for kind in ("announce", "transactions", "grandpa")
         }
@@ -85,20 +89,29 @@ class PeerLink:
 
     async def _watch_alive(self) -> None:
         """Pings now and then: libp2p does not always notice that a connection is dead. Silence ends the link."""
-        while True:
-            await trio.sleep(PING_SECONDS * random.uniform(0.8, 1.2))
-            stream: INetStream | None = None
-            try:
+        try:
+            while True:
+                await trio.sleep(PING_SECONDS * random.uniform(0.8, 1.2))
                 with trio.fail_after(PING_TIMEOUT):
-                    stream = await self._host.open_ping(self.peer_id)
-                    await perform_ping_roundtrip(stream)
-            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
-                logger.info("peer %s does not answer (%s); its connection is given up", self.peer_id, error)
-                self._host.give_up(self.peer_id)
+                    await self._ping()
+        except Exception as error:  # noqa: BLE001  libp2p raises many kinds
+            logger.info("peer %s does not answer (%s); its connection is given up", self.peer_id, error)
+            self._host.give_up(self.peer_id)
+        finally:
+            if self._ping_stream is not None:
+                await reset_quietly(self._ping_stream)
+
+    async def _ping(self) -> None:
+        """On the last ping's substream (negotiating one costs twenty frames), or a new one if the peer closed that."""
+        if self._ping_stream is not None:
+            try:
+                await perform_ping_roundtrip(self._ping_stream)
                 return
-            finally:
-                if stream is not None:
-                    await reset_quietly(stream)
+            except Exception as error:  # noqa: BLE001  libp2p raises many kinds
+                logger.debug("ping substream to %s ended: %r", self.peer_id, error)
+                await reset_quietly(self._ping_stream)
+        self._ping_stream = await self._host.open_ping(self.peer_id)
+        await perform_ping_roundtrip(self._ping_stream)
 
     async def _pump(self, stream: INetStream, kind: str) -> None:
         """Writes what is queued; ends when the peer closes its side or is too slow."""
@@ -113,6 +126,13 @@ class PeerLink:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
-            async for message in self._queues[kind][1]:
+            waiting = self._queues[kind][1]
+            async for message in waiting:
+                if kind != "announce":
+                    await trio.sleep(GATHER_SECONDS)
+                data = bytearray(frame(message))
+                with contextlib.suppress(trio.WouldBlock):
+                    while len(data) < MAX_WRITE:
+                        data += frame(waiting.receive_nowait())
                 with trio.fail_after(WRITE_TIMEOUT):
-                    await stream.write(frame(message))
+                    await stream.write(bytes(data))

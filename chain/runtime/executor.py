@@ -35,6 +35,7 @@ from chain.errors import (
 )
 from chain.primitives.block import blake2_256
 from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
+from chain.runtime.hashing_wat import HASHING_WAT
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
 from chain.runtime.host_child import child_storage_functions
 from chain.runtime.host_crypto import hashing_functions, keystore_functions, verify_functions
@@ -42,7 +43,8 @@ from chain.runtime.host_misc import allocator_functions, misc_functions
 from chain.runtime.host_offchain import offchain_functions
 from chain.runtime.host_storage import storage_functions
 from chain.runtime.host_trie import trie_functions
-from chain.runtime.linking import Linker
+from chain.runtime.linking import EntryPoint, Linker
+from chain.runtime.recall_wat import GENERATION_AT, HOST_FUNCTIONS, RECALL_WAT
 from chain.runtime.wasm import count_mutable_globals, find_heap_base
 from chain.state.overlay import Overlay
 
@@ -95,7 +97,7 @@ class _Instance:
         self.host = Host(self.memory, allocator, executor.version_of)
         functions = make_host_functions(self.host)
         self.linker = Linker(self.store)
-        in_wasm = {"ext_allocator_malloc_version_1": heap["malloc"], "ext_allocator_free_version_1": heap["free"]}
+        in_wasm = self._link_wasm(executor, raw, heap, functions)
         imports: list[Any] = []
         for item in module.imports:
             name = item.name or ""
@@ -107,13 +109,32 @@ class _Instance:
                 imports.append(self.linker.link(functions[name], item.type))
         self.exports = wasmtime.Instance(self.store, module, imports).exports(self.store)
         self._snapshot = ctypes.create_string_buffer(self.memory.read(0, self.heap_base), self.heap_base)
-        self.functions: dict[str, Any] = {}
+        self.functions: dict[str, EntryPoint] = {}
+
+    def _link_wasm(
+        self, executor: Executor, raw: wasmtime.Memory, heap: Any, functions: dict[str, HostFunction]
+    ) -> dict[str, Any]:
+        """The host functions that are Wasm themselves: the heap's, hashes, and storage through the recall table."""
+        store, malloc = self.store, heap["malloc"]
+        hashing = wasmtime.Instance(store, executor.hashing_module, [raw, malloc]).exports(store)
+        signatures = executor.recall_signatures
+        hosts = [self.linker.link(functions[name], signatures[name]) for name in HOST_FUNCTIONS]
+        recall = wasmtime.Instance(store, executor.recall_module, [raw, malloc, *hosts]).exports(store)
+        self._recall_table = GuestMemory(store, recall["table"])  # type: ignore[arg-type]
+        return {
+            "ext_allocator_malloc_version_1": malloc,
+            "ext_allocator_free_version_1": heap["free"],
+            **{item.name: hashing[item.name] for item in executor.hashing_module.exports},
+            **{name: recall[name] for name in HOST_FUNCTIONS},
+        }
 
     def reset(self) -> None:
-        """Puts memory and heap back to what they were after instantiation."""
+        """Puts memory, heap and recall table back to what they were after instantiation."""
         heap, memory = self.host.heap, self.memory
         memory.refresh()
         ctypes.memmove(memory.address, self._snapshot, self.heap_base)
+        table = self._recall_table
+        table.write_u64(GENERATION_AT, table.read_u64(GENERATION_AT) + 1)
         used = min(heap.used_until, memory.size)
         ctypes.memset(memory.address + self.heap_base, 0, used - self.heap_base)
         heap.reset()
@@ -122,13 +143,12 @@ class _Instance:
         """One call on a clean instance."""
         function = self.functions.get(method)
         if function is None:
-            function = self.functions[method] = self.exports[method]
+            function = self.functions[method] = EntryPoint(self.store, method, self.exports[method])
         host = self.host
         host.call = context
         try:
             at = host.put(arguments)
-            span: int = function(self.store, at, len(arguments))
-            return self.memory.read_span(span)
+            return self.memory.read_span(function(at, len(arguments)))
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             raised, self.linker.raised = self.linker.raised, None
             if raised is not None:
@@ -181,7 +201,11 @@ class Executor:
         self.has_maximum = False
         self._check_imports()
         self.heap_base = find_heap_base(wasm)
-        self.heap_module = wasmtime.Module(self.engine, wasmtime.wat2wasm(HEAP_WAT))
+        self.heap_module, self.hashing_module, self.recall_module = (
+            self._compile(bytes(wasmtime.wat2wasm(wat)), cache) for wat in (HEAP_WAT, HASHING_WAT, RECALL_WAT)
+        )
+        imports = self.recall_module.imports
+        self.recall_signatures = {i.name or "": i.type for i in imports if isinstance(i.type, wasmtime.FuncType)}
         self.methods = frozenset(e.name for e in self.module.exports if isinstance(e.type, wasmtime.FuncType))
         self._reusable = count_mutable_globals(wasm) <= 1
         self._kept: _Instance | None = None
