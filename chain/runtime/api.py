@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chain.primitives.scale import Reader, encode_bytes, encode_compact
@@ -47,9 +48,10 @@ class RuntimeVersion:
         return RuntimeVersion(spec_name, impl_name, authoring, spec, impl, apis, reader.u32(), reader.u8())
 
 
-def encode_inherents(timestamp_ms: int) -> bytes:
-    """`InherentData` with the timestamp (milliseconds since 1970)."""
-    return encode_compact(1) + TIMESTAMP_INHERENT + encode_bytes(timestamp_ms.to_bytes(8, "little"))
+def encode_inherents(timestamp_ms: int, others: Mapping[bytes, bytes] | None = None) -> bytes:
+    """`InherentData` with the timestamp (milliseconds since 1970) and `others`: data by 8-byte identifier."""
+    entries = {TIMESTAMP_INHERENT: timestamp_ms.to_bytes(8, "little"), **(others or {})}
+    return encode_compact(len(entries)) + b"".join(name + encode_bytes(entries[name]) for name in sorted(entries))
 
 
 def decode_authorities(data: bytes) -> tuple[bytes, ...]:
