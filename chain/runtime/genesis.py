@@ -15,6 +15,7 @@ from chain.state.view import StateView
 from chain.trie import EMPTY_ROOT, StateVersion, Trie, compute_trie_root, ordered_trie_root
 
 CODE_KEY = b":code"
+PENDING_CODE_KEY = b":pending_code"
 MAX_GENESIS_JSON = 16 << 20  # 16 MiB (= 16,777,216)
 
 
