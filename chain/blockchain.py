@@ -38,13 +38,13 @@ from chain.primitives.block import Block, Header, blake2_256
 from chain.primitives.digest import aura_seal
 from chain.runtime.api import RuntimeVersion, decode_authorities, decode_grandpa_authorities
 from chain.runtime.executor import Executor, Executors, default_cache_folder
-from chain.runtime.genesis import CODE_KEY, PENDING_CODE_KEY, genesis_block
+from chain.runtime.genesis import CODE_KEY, PENDING_CODE_KEY, Children, compute_genesis_state, genesis_block
 from chain.runtime.host import RuntimeKeystore
 from chain.state.database import Batch, Column, Database
 from chain.state.overlay import Overlay
 from chain.state.pruning import StatePruning
-from chain.state.view import StateView, StateViews
-from chain.trie import EMPTY_ROOT, StateVersion, Trie, create_proof
+from chain.state.view import CHILD_ROOT_PREFIX, StateView, StateViews
+from chain.trie import StateVersion, Trie, TrieUpdate, create_child_proof, create_proof
 from chain.verify.body import BodyInput, verify_body
 from chain.verify.header import HeaderInput, verify_header
 
@@ -85,6 +85,7 @@ class Blockchain:
         cache: Path | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         kept_states: int | None = KEPT_STATES,
+        genesis_children: Children | None = None,
     ) -> None:
         self.database = database
         self._store = BlockStore(database)
@@ -97,7 +98,7 @@ class Blockchain:
         self.witness = BlockWitness()
         self._pins: Counter[bytes] = Counter()
         self._pins_lock = threading.Lock()
-        self._open(genesis)
+        self._open(genesis, genesis_children or {})
 
     @staticmethod
     def open(
@@ -107,11 +108,13 @@ class Blockchain:
         cache: Path | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         kept_states: int | None = KEPT_STATES,
+        genesis_children: Children | None = None,
     ) -> Blockchain:
         """Opens or makes the chain in a folder. `genesis`: the storage of block 0, or a function that makes it.
 
         `cache`: folder of compiled runtimes (default: the user's cache folder); `kept_states`: how many finalised
-        states are kept (None: all). Raises DatabaseLocked, DatabaseCorrupt, WrongGenesis, RuntimeUnusable.
+        states are kept (None: all); `genesis_children`: default child tries of block 0 by name.
+        Raises DatabaseLocked, DatabaseCorrupt, WrongGenesis, RuntimeUnusable.
         """
         database = Database(db_path)
         try:
@@ -121,6 +124,7 @@ class Blockchain:
                 cache=default_cache_folder() if cache is None else cache,
                 clock_ms=clock_ms,
                 kept_states=kept_states,
+                genesis_children=genesis_children,
             )
         except BaseException:
             database.close()
@@ -132,14 +136,15 @@ class Blockchain:
 
     # ---- opening
 
-    def _open(self, genesis: GenesisSpec | Mapping[bytes, bytes]) -> None:
+    def _open(self, genesis: GenesisSpec | Mapping[bytes, bytes], children: Children) -> None:
         state = genesis() if callable(genesis) else genesis
-        header = genesis_block(state, self._genesis_state_version(state))
+        version = self._genesis_state_version(state)
+        header = genesis_block(state, version, children)
         stored = self._store.hash_of(0)
         if stored is None:
             if self._store.is_used():
                 raise DatabaseCorrupt(self.database.path, "it has no block 0")
-            self._write_genesis(header, state)
+            self._write_genesis(header, compute_genesis_state(state, children, version))
         elif stored != header.hash:
             raise WrongGenesis(self.database.path, stored, header.hash)
         self.genesis_hash = header.hash
@@ -160,8 +165,7 @@ class Blockchain:
         version = executor.call_version()
         return RuntimeVersion.decode(version).state_version if version is not None else StateVersion.V1
 
-    def _write_genesis(self, header: Header, state: Mapping[bytes, bytes]) -> None:
-        update = self._trie.update(EMPTY_ROOT, state, self._genesis_state_version(state))
+    def _write_genesis(self, header: Header, update: TrieUpdate) -> None:
         batch = Batch()
         for key, node in update.nodes.items():
             batch.put(Column.TRIE, key, node)
@@ -276,6 +280,11 @@ class Blockchain:
     def read_proof(self, block_hash: bytes, keys: Iterable[bytes]) -> list[bytes]:
         """Trie nodes that prove the values (or absence) of `keys` after a block."""
         return create_proof(self.database.trie, self.state_at(block_hash).root, keys)
+
+    def child_read_proof(self, block_hash: bytes, name: bytes, keys: Iterable[bytes]) -> list[bytes]:
+        """Trie nodes that prove the values (or absence) of `keys` in a default child trie after a block."""
+        root = self.state_at(block_hash).root
+        return create_child_proof(self.database.trie, root, CHILD_ROOT_PREFIX + name, keys)
 
     def call(
         self, block_hash: bytes, method: str, arguments: bytes = b"", keystore: RuntimeKeystore | None = None
