@@ -5,7 +5,7 @@ use sp_core::{
     storage::{ChildInfo, StateVersion, Storage, StorageChild},
     Blake2Hasher, H256,
 };
-use sp_state_machine::{read_child_proof_check, read_proof_check, Backend, StorageProof, TrieBackend};
+use sp_state_machine::{read_child_proof_check, read_proof_check, StorageProof, TrieBackend};
 use std::collections::{BTreeMap, HashMap};
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
