@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 from chain.errors import RuntimeTrapped
@@ -45,9 +46,13 @@ class BlockBuilder:
         header = Header(parent.hash, parent.number + 1, ZERO_HASH, ZERO_HASH, (aura_pre_runtime(slot),))
         executor.call("Core_initialize_block", header.encode(), self.overlay)
 
-    def add_inherents(self, timestamp_ms: int) -> None:
-        """The runtime's own extrinsics: the timestamp. Raises RuntimeTrapped if it refuses them."""
-        data = self._executor.call("BlockBuilder_inherent_extrinsics", encode_inherents(timestamp_ms), self.overlay)
+    def add_inherents(self, timestamp_ms: int, others: Mapping[bytes, bytes] | None = None) -> None:
+        """The runtime's own extrinsics: the timestamp, and those of `others` (inherent data by 8-byte identifier).
+
+        Raises RuntimeTrapped if it refuses them.
+        """
+        given = encode_inherents(timestamp_ms, others)
+        data = self._executor.call("BlockBuilder_inherent_extrinsics", given, self.overlay)
         for extrinsic in read_body(Reader(data)):
             error = self._apply(extrinsic)
             if error is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from chain.aura import compute_slot
 from chain.authored import BlockBuilder, SigningKey
@@ -23,6 +24,7 @@ from chain.errors import (
     ConflictsWithFinalized,
     DatabaseCorrupt,
     ExecutionRejected,
+    MissingExport,
     NotOurSlot,
     RuntimeTrapped,
     StatePruned,
@@ -36,13 +38,13 @@ from chain.primitives.block import Block, Header, blake2_256
 from chain.primitives.digest import aura_seal
 from chain.runtime.api import RuntimeVersion, decode_authorities, decode_grandpa_authorities
 from chain.runtime.executor import Executor, Executors, default_cache_folder
-from chain.runtime.genesis import CODE_KEY, genesis_block
+from chain.runtime.genesis import CODE_KEY, PENDING_CODE_KEY, Children, compute_genesis_state, genesis_block
 from chain.runtime.host import RuntimeKeystore
 from chain.state.database import Batch, Column, Database
 from chain.state.overlay import Overlay
 from chain.state.pruning import StatePruning
-from chain.state.view import StateView, StateViews
-from chain.trie import EMPTY_ROOT, StateVersion, Trie, create_proof
+from chain.state.view import CHILD_ROOT_PREFIX, StateView, StateViews
+from chain.trie import StateVersion, Trie, TrieUpdate, create_child_proof, create_proof
 from chain.verify.body import BodyInput, verify_body
 from chain.verify.header import HeaderInput, verify_header
 
@@ -83,6 +85,7 @@ class Blockchain:
         cache: Path | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         kept_states: int | None = KEPT_STATES,
+        genesis_children: Children | None = None,
     ) -> None:
         self.database = database
         self._store = BlockStore(database)
@@ -91,11 +94,11 @@ class Blockchain:
         self._trie = Trie(database.trie)
         self._views = StateViews(self._trie)
         self._pruning = StatePruning(self._store, self._trie, kept_states)
-        self._versions: dict[bytes, RuntimeVersion] = {}
+        self._versions: WeakKeyDictionary[Executor, RuntimeVersion] = WeakKeyDictionary()
         self.witness = BlockWitness()
         self._pins: Counter[bytes] = Counter()
         self._pins_lock = threading.Lock()
-        self._open(genesis)
+        self._open(genesis, genesis_children or {})
 
     @staticmethod
     def open(
@@ -105,11 +108,13 @@ class Blockchain:
         cache: Path | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         kept_states: int | None = KEPT_STATES,
+        genesis_children: Children | None = None,
     ) -> Blockchain:
         """Opens or makes the chain in a folder. `genesis`: the storage of block 0, or a function that makes it.
 
         `cache`: folder of compiled runtimes (default: the user's cache folder); `kept_states`: how many finalised
-        states are kept (None: all). Raises DatabaseLocked, DatabaseCorrupt, WrongGenesis, RuntimeUnusable.
+        states are kept (None: all); `genesis_children`: default child tries of block 0 by name.
+        Raises DatabaseLocked, DatabaseCorrupt, WrongGenesis, RuntimeUnusable.
         """
         database = Database(db_path)
         try:
@@ -119,6 +124,7 @@ class Blockchain:
                 cache=default_cache_folder() if cache is None else cache,
                 clock_ms=clock_ms,
                 kept_states=kept_states,
+                genesis_children=genesis_children,
             )
         except BaseException:
             database.close()
@@ -130,14 +136,15 @@ class Blockchain:
 
     # ---- opening
 
-    def _open(self, genesis: GenesisSpec | Mapping[bytes, bytes]) -> None:
+    def _open(self, genesis: GenesisSpec | Mapping[bytes, bytes], children: Children) -> None:
         state = genesis() if callable(genesis) else genesis
-        header = genesis_block(state, self._genesis_state_version(state))
+        version = self._genesis_state_version(state)
+        header = genesis_block(state, version, children)
         stored = self._store.hash_of(0)
         if stored is None:
             if self._store.is_used():
                 raise DatabaseCorrupt(self.database.path, "it has no block 0")
-            self._write_genesis(header, state)
+            self._write_genesis(header, compute_genesis_state(state, children, version))
         elif stored != header.hash:
             raise WrongGenesis(self.database.path, stored, header.hash)
         self.genesis_hash = header.hash
@@ -158,8 +165,7 @@ class Blockchain:
         version = executor.call_version()
         return RuntimeVersion.decode(version).state_version if version is not None else StateVersion.V1
 
-    def _write_genesis(self, header: Header, state: Mapping[bytes, bytes]) -> None:
-        update = self._trie.update(EMPTY_ROOT, state, self._genesis_state_version(state))
+    def _write_genesis(self, header: Header, update: TrieUpdate) -> None:
         batch = Batch()
         for key, node in update.nodes.items():
             batch.put(Column.TRIE, key, node)
@@ -275,6 +281,11 @@ class Blockchain:
         """Trie nodes that prove the values (or absence) of `keys` after a block."""
         return create_proof(self.database.trie, self.state_at(block_hash).root, keys)
 
+    def child_read_proof(self, block_hash: bytes, name: bytes, keys: Iterable[bytes]) -> list[bytes]:
+        """Trie nodes that prove the values (or absence) of `keys` in a default child trie after a block."""
+        root = self.state_at(block_hash).root
+        return create_child_proof(self.database.trie, root, CHILD_ROOT_PREFIX + name, keys)
+
     def call(
         self, block_hash: bytes, method: str, arguments: bytes = b"", keystore: RuntimeKeystore | None = None
     ) -> bytes:
@@ -285,19 +296,26 @@ class Blockchain:
         view = self.state_at(block_hash)
         return self.executor_at(view).call(method, arguments, Overlay(view), keystore)
 
-    def executor_at(self, view: StateView) -> Executor:
-        """The executor of the runtime in a state."""
-        code_hash = view.value_hash(CODE_KEY)
+    def executor_at(self, view: StateView, is_for_block: bool = False) -> Executor:
+        """The executor of the runtime in a state. `is_for_block`: that of its child blocks, which a pending upgrade
+        (RFC-123: under `:pending_code`) makes while the old runtime still answers calls. Raises RuntimeUnusable."""
+        key, code_hash = CODE_KEY, view.value_hash(CODE_KEY)
+        pending = view.value_hash(PENDING_CODE_KEY) if is_for_block else None
+        if pending is not None:
+            key, code_hash = PENDING_CODE_KEY, pending
         if code_hash is None:
             raise DatabaseCorrupt(self.database.path, "a state has no runtime code")
-        return self._executors.get(code_hash, lambda: view.get(CODE_KEY) or b"")
+        return self._executors.get(code_hash, lambda: view.get(key) or b"")
 
-    def runtime_version(self, block_hash: bytes) -> RuntimeVersion:
-        """The version of the runtime in the state after a block."""
-        code_hash = self.state_at(block_hash).value_hash(CODE_KEY) or b""
-        if code_hash not in self._versions:
-            self._versions[code_hash] = RuntimeVersion.decode(self.call(block_hash, "Core_version"))
-        return self._versions[code_hash]
+    def runtime_version(self, block_hash: bytes, is_for_block: bool = False) -> RuntimeVersion:
+        """The version of the runtime in the state after a block, or (`is_for_block`) of the one for its children."""
+        executor = self.executor_at(self.state_at(block_hash), is_for_block)
+        if executor not in self._versions:
+            version = executor.call_version()
+            if version is None:
+                raise MissingExport("Core_version")
+            self._versions[executor] = RuntimeVersion.decode(version)
+        return self._versions[executor]
 
     def slot_duration(self, block_hash: bytes) -> int:
         """Milliseconds per slot, as of the state after a block."""
@@ -340,7 +358,7 @@ class Blockchain:
         if not authorities or authorities[slot % len(authorities)] != key.public:
             raise NotOurSlot(slot)
         view = self.state_at(parent)
-        builder = BlockBuilder(self.executor_at(view), view, self._header(parent), slot)
+        builder = BlockBuilder(self.executor_at(view, is_for_block=True), view, self._header(parent), slot)
         builder.add_inherents(timestamp_ms)
         for extrinsic in extrinsics:
             error = builder.add(extrinsic)
@@ -374,7 +392,7 @@ class Blockchain:
             )
         )
         self.witness.on_verified(header, verified.slot, verified.author)  # guilt does not depend on the body
-        version = self.runtime_version(header.parent_hash)
+        version = self.runtime_version(header.parent_hash, is_for_block=True)
         verify_body(BodyInput(header, block.extrinsics, version.extrinsics_root_version))
         overlay = self._execute(Block(verified.unsealed, block.extrinsics))
         update = overlay.root(version.state_version)
@@ -386,7 +404,7 @@ class Blockchain:
         view = self.state_at(block.header.parent_hash)
         overlay = Overlay(view)
         try:
-            self.executor_at(view).call("Core_execute_block", block.encode(), overlay)
+            self.executor_at(view, is_for_block=True).call("Core_execute_block", block.encode(), overlay)
         except RuntimeTrapped as error:
             if "Storage root must match" in error.detail:
                 raise WrongStateRoot(block.header.number, f"{error.detail}; drop it") from error

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,10 @@ MAX_SPEC_BYTES = 64 * 1024 * 1024
 MAX_CODE_BYTES = 16 * 1024 * 1024
 """Bound on the runtime blob inside a spec."""
 
+CHILD_STORAGE_PREFIX = b":child_storage:"
+"""Where the main trie holds the roots of child tries; the host puts them there."""
+
+MAX_KEY_BYTES = 4_096
 MAX_RAW_ENTRIES = 1_000_000
 """Bound on the entries of a raw genesis."""
 
@@ -102,9 +106,10 @@ class RuntimeGenesis:
 
 @dataclass(frozen=True)
 class RawGenesis:
-    """Genesis as storage entries; the runtime is the value of `:code`."""
+    """Genesis as storage entries; the runtime is the value of `:code`. `children`: default child tries by name."""
 
     top: Mapping[bytes, bytes]
+    children: Mapping[bytes, Mapping[bytes, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,8 +209,8 @@ def to_json(spec: ChainSpec) -> Json:
     """The spec as the JSON object that `parse_chain_spec` reads back to an equal spec."""
     genesis: Json
     if isinstance(spec.genesis, RawGenesis):
-        top = {_hex(key): _hex(value) for key, value in sorted(spec.genesis.top.items())}
-        genesis = {"raw": {"top": top, "childrenDefault": {}}}
+        children = {_hex(name): _hex_map(child) for name, child in sorted(spec.genesis.children.items())}
+        genesis = {"raw": {"top": _hex_map(spec.genesis.top), "childrenDefault": children}}
     else:
         field = "patch" if spec.genesis.is_patch else "config"
         genesis = {"runtimeGenesis": {"code": _hex(spec.genesis.code), field: spec.genesis.config}}
@@ -231,7 +236,8 @@ def with_overrides(spec: ChainSpec, patch: Json) -> ChainSpec:
 
 
 def genesis_storage(spec: ChainSpec, runtime: RuntimeCalls) -> dict[bytes, bytes]:
-    """All storage entries of block 0, `:code` included. Raises `GenesisRejected` if the runtime refuses them."""
+    """All storage entries of block 0's main trie, `:code` included. Raises `GenesisRejected` if the runtime refuses
+    them."""
     if isinstance(spec.genesis, RawGenesis):
         return dict(spec.genesis.top)
     config = spec.genesis.config
@@ -245,9 +251,14 @@ def genesis_storage(spec: ChainSpec, runtime: RuntimeCalls) -> dict[bytes, bytes
     return entries
 
 
+def genesis_children(spec: ChainSpec) -> Mapping[bytes, Mapping[bytes, bytes]]:
+    """Block 0's default child tries by name; the genesis builder of a runtime makes none."""
+    return spec.genesis.children if isinstance(spec.genesis, RawGenesis) else {}
+
+
 def to_raw(spec: ChainSpec, runtime: RuntimeCalls) -> ChainSpec:
     """The same chain with its genesis written out entry by entry."""
-    return replace(spec, genesis=RawGenesis(top=genesis_storage(spec, runtime)))
+    return replace(spec, genesis=RawGenesis(genesis_storage(spec, runtime), genesis_children(spec)))
 
 
 def merge_json(base: Json, patch: Json) -> Json:
@@ -290,17 +301,31 @@ def _parse_raw(value: object) -> RawGenesis:
     top = value.get("top") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(top, dict):
         raise BadSpecField("genesis.raw.top", "expected an object of hex keys and values")
-    if value.get("childrenDefault"):
-        raise BadSpecField("genesis.raw.childrenDefault", "child tries in a genesis are not supported")
-    if len(top) > MAX_RAW_ENTRIES:
-        raise BadSpecField("genesis.raw.top", f"{len(top)} entries, at most {MAX_RAW_ENTRIES}")
-    entries = {
-        _bytes(key, "genesis.raw.top key", 4_096): _bytes(entry, f"genesis.raw.top[{key}]", MAX_CODE_BYTES)
-        for key, entry in top.items()
-    }
+    entries = _parse_entries(top, "genesis.raw.top")
+    if any(key.startswith(CHILD_STORAGE_PREFIX) for key in entries):
+        raise BadSpecField("genesis.raw.top", "a key begins with :child_storage:; child tries stand in childrenDefault")
     if not entries.get(CODE_KEY):
         raise BadSpecField("genesis.raw.top", "the runtime code (key 0x3a636f6465) is missing")
-    return RawGenesis(top=entries)
+    return RawGenesis(entries, _parse_children(value.get("childrenDefault") or {}))
+
+
+def _parse_children(value: object) -> dict[bytes, dict[bytes, bytes]]:
+    field_name = "genesis.raw.childrenDefault"
+    if not isinstance(value, dict) or not all(isinstance(child, dict) for child in value.values()):
+        raise BadSpecField(field_name, "expected an object of objects of hex keys and values")
+    if sum(map(len, value.values())) > MAX_RAW_ENTRIES:
+        raise BadSpecField(field_name, f"more than {MAX_RAW_ENTRIES} entries")
+    children = {_bytes(name, f"{field_name} key", MAX_KEY_BYTES): child for name, child in value.items()}
+    return {name: _parse_entries(child, f"{field_name}[{_hex(name)}]") for name, child in children.items()}
+
+
+def _parse_entries(value: Json, field_name: str) -> dict[bytes, bytes]:
+    if len(value) > MAX_RAW_ENTRIES:
+        raise BadSpecField(field_name, f"{len(value)} entries, at most {MAX_RAW_ENTRIES}")
+    return {
+        _bytes(key, f"{field_name} key", MAX_KEY_BYTES): _bytes(entry, f"{field_name}[{key}]", MAX_CODE_BYTES)
+        for key, entry in value.items()
+    }
 
 
 def _text(value: Json, field: str, default: str | None = None) -> str:
@@ -321,6 +346,10 @@ def _bytes(value: object, field: str, limit: int) -> bytes:
         return bytes.fromhex(value[2:])
     except ValueError as error:
         raise BadSpecField(field, "it has characters that are no hex digits, or an odd number of them") from error
+
+
+def _hex_map(entries: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {_hex(key): _hex(value) for key, value in sorted(entries.items())}
 
 
 def _hex(value: bytes) -> str:

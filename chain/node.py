@@ -23,7 +23,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from chain.authoring import AuthoringService
-from chain.blockchain import Blockchain
+from chain.blockchain import KEPT_STATES, Blockchain
 from chain.chain_spec import ChainSpec
 from chain.equivocation import EvidenceBox
 from chain.errors import ChainError, HostFault, Misuse
@@ -67,7 +67,8 @@ class NodeConfig:
     `aura_uri`, `grandpa_uri`: secret URIs of keys to author and to vote with (besides those in its keystore); ports:
     0 takes a free one; `bootnodes`: multiaddresses with peer id, added to those of the spec; `allow_unsafe_rpc`:
     offer `author_insertKey` and the like; `rpc_origins`: web pages that may use the RPC besides local ones;
-    `rpc_connections`: how many WebSockets may be open; `name`: what telemetry and logs call the node.
+    `rpc_connections`: how many WebSockets may be open; `name`: what telemetry and logs call the node;
+    `kept_states`: how many final blocks' states are kept (None: all).
     """
 
     spec: ChainSpec
@@ -83,6 +84,7 @@ class NodeConfig:
     rpc_origins: tuple[str, ...] = ()
     rpc_connections: int = 100
     name: str = "aipow"
+    kept_states: int | None = KEPT_STATES
     pool: PoolLimits = field(default_factory=PoolLimits)
 
 
@@ -127,7 +129,9 @@ class Node:
         self.keystore = Keystore(config.base_path / "keystore")
         node_key = load_node_key(config.base_path / "network")
         grandpa_key = self._load_keys()
-        self.chain: Blockchain = await self._thread.run(open_blockchain, config.spec, config.base_path)
+        self.chain: Blockchain = await self._thread.run(
+            open_blockchain, config.spec, config.base_path, config.kept_states
+        )
         self.chain.witness.on_found = self.evidence.add
         self.pool = PoolService(self._validate, (self.chain.best.hash, self.chain.best.number), config.pool)
         self.pool.on_ready = self._to_gossip.append

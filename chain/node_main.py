@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from chain.blockchain import KEPT_STATES
 from chain.errors import ChainError
 from chain.node import Node, NodeConfig
 from chain.open_chain import export_spec, load_chain_spec
@@ -18,7 +19,7 @@ from chain.open_chain import export_spec, load_chain_spec
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs until SIGINT or SIGTERM. Exit code 1 and one line on stderr for any error of ours."""
-    options = _parse(arguments)
+    options = parse_options(arguments)
     level = logging.DEBUG if options.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -48,6 +49,7 @@ async def _serve(options: argparse.Namespace, base_path: Path) -> None:
         rpc_origins=tuple(options.rpc_cors),
         rpc_connections=options.rpc_max_connections,
         name=options.name,
+        kept_states=options.state_pruning,
     )
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -70,7 +72,16 @@ async def _print_addresses(node: Node) -> None:
         print(f"Bootnode {address}", flush=True)
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse_pruning(mode: str) -> int | None:
+    """A stock node's mode as a number of states, None for all."""
+    if mode == "archive":
+        return None
+    if not mode.isascii() or not mode.isdigit() or not 0 < int(mode) < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{mode!r} is neither archive nor a number of blocks from 1 on")
+    return int(mode)
+
+
+def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chain.node", description="A bare aipow node.")
     parser.add_argument("--chain", default="dev", help="preset (dev, local, test) or chain spec file")
     parser.add_argument("--base-path", type=Path, help="data folder (a temporary one by default)")
@@ -90,6 +101,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rpc-max-connections", type=int, default=100, help="WebSockets that may be open")
     parser.add_argument("--name", default="aipow", help="what the node calls itself to its peers")
+    parser.add_argument(
+        "--state-pruning",
+        type=_parse_pruning,
+        default=KEPT_STATES,
+        metavar="MODE",
+        help=f"archive keeps all states, a number those of so many final blocks (default: {KEPT_STATES})",
+    )
     parser.add_argument("--export-spec", action="store_true", help="print the chain spec and exit")
     parser.add_argument("--raw", action="store_true", help="with --export-spec: write the genesis entry by entry")
     parser.add_argument("--verbose", action="store_true", help="log more")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chain.blockchain import Blockchain
+from chain.blockchain import KEPT_STATES, Blockchain
 from chain.chain_spec import (
     PRESETS,
     ChainSpec,
     Json,
+    genesis_children,
     genesis_storage,
     preset_spec,
     read_chain_spec,
@@ -42,10 +43,11 @@ def export_spec(chain: str, is_raw: bool = False, overrides: Json | None = None)
     return to_json(spec)
 
 
-def open_blockchain(spec: ChainSpec, base_path: Path) -> Blockchain:
-    """Opens (or makes) the chain of `spec` in `<base path>/db`.
+def open_blockchain(spec: ChainSpec, base_path: Path, kept_states: int | None = KEPT_STATES) -> Blockchain:
+    """Opens (or makes) the chain of `spec` in `<base path>/db`, keeping the states of so many final blocks (None: all).
 
     Raises `DatabaseLocked`, `DatabaseCorrupt`, `WrongGenesis`, `GenesisRejected`.
     """
     genesis = genesis_storage(spec, GenesisCalls(Executor(spec.code, default_cache_folder())))
-    return Blockchain.open(base_path / "db", genesis)
+    children = genesis_children(spec)
+    return Blockchain.open(base_path / "db", genesis, kept_states=kept_states, genesis_children=children)

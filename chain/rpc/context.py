@@ -70,6 +70,9 @@ class ChainView(Protocol):
     def read_proof(self, block_hash: bytes, keys: list[bytes]) -> list[bytes]:
         """Trie nodes that prove the values (or absence) of `keys`."""
 
+    def child_read_proof(self, block_hash: bytes, name: bytes, keys: list[bytes]) -> list[bytes]:
+        """Trie nodes that prove the values (or absence) of `keys` in a default child trie."""
+
     def call(self, block_hash: bytes, method: str, arguments: bytes) -> bytes:
         """A runtime call on the state after the block; its changes are thrown away."""
 

@@ -23,6 +23,7 @@ from chain.rpc import (
     chain_api,
     chain_head_api,
     chain_spec_api,
+    childstate_api,
     evidence_api,
     grandpa_api,
     state_api,
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 GROUPS = (
     chain_api,
     state_api,
+    childstate_api,
     author_api,
     system_api,
     evidence_api,

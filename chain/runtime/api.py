@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chain.errors import DecodeError
 from chain.primitives.scale import Reader, encode_bytes, encode_compact
 from chain.trie import StateVersion
 
 TIMESTAMP_INHERENT = b"timstap0"
 MAX_APIS = 1_024
+API_BYTES = 12  # identifier and u32
 MAX_AUTHORITIES = 4_096
 MAX_METADATA_BYTES = 16 << 20
 
@@ -47,9 +50,25 @@ class RuntimeVersion:
         return RuntimeVersion(spec_name, impl_name, authoring, spec, impl, apis, reader.u32(), reader.u8())
 
 
-def encode_inherents(timestamp_ms: int) -> bytes:
-    """`InherentData` with the timestamp (milliseconds since 1970)."""
-    return encode_compact(1) + TIMESTAMP_INHERENT + encode_bytes(timestamp_ms.to_bytes(8, "little"))
+def join_embedded_version(version: bytes, apis: bytes | None) -> bytes:
+    """The encoded `RuntimeVersion` of a blob's custom sections `runtime_version` (its list of APIs is empty there) and
+    `runtime_apis` (12 bytes each). Raises DecodeError."""
+    reader = Reader(version)
+    reader.bytes_(256, "spec name")
+    reader.bytes_(256, "impl name")
+    reader.take(12, "versions")
+    head = reader.offset
+    listed = b"".join(reader.take(API_BYTES, "API") for _ in range(reader.compact(MAX_APIS, "APIs")))
+    listed = listed if apis is None else apis
+    if len(listed) % API_BYTES:
+        raise DecodeError("runtime_apis", 0, f"{len(listed)} bytes are no multiple of {API_BYTES}")
+    return version[:head] + encode_compact(len(listed) // API_BYTES) + listed + version[reader.offset :]
+
+
+def encode_inherents(timestamp_ms: int, others: Mapping[bytes, bytes] | None = None) -> bytes:
+    """`InherentData` with the timestamp (milliseconds since 1970) and `others`: data by 8-byte identifier."""
+    entries = {TIMESTAMP_INHERENT: timestamp_ms.to_bytes(8, "little"), **(others or {})}
+    return encode_compact(len(entries)) + b"".join(name + encode_bytes(entries[name]) for name in sorted(entries))
 
 
 def decode_authorities(data: bytes) -> tuple[bytes, ...]:

@@ -27,14 +27,17 @@ from chain.errors import (
     BlobMalformed,
     ChainError,
     DatabaseCorrupt,
+    DecodeError,
     HostFault,
     MissingExport,
     RuntimeTrapped,
+    RuntimeUnusable,
     TrieCorrupt,
     UnknownImports,
 )
 from chain.primitives.block import blake2_256
 from chain.runtime.allocator import FAULT_AT, FAULTS, HEAP_WAT, MAX_PAGES, FreeingBumpAllocator
+from chain.runtime.api import join_embedded_version
 from chain.runtime.hashing_wat import HASHING_WAT
 from chain.runtime.host import CallContext, GuestMemory, Host, HostFunction, RuntimeKeystore
 from chain.runtime.host_child import child_storage_functions
@@ -45,7 +48,7 @@ from chain.runtime.host_storage import storage_functions
 from chain.runtime.host_trie import trie_functions
 from chain.runtime.linking import EntryPoint, Linker
 from chain.runtime.recall_wat import GENERATION_AT, HOST_FUNCTIONS, RECALL_WAT
-from chain.runtime.wasm import count_mutable_globals, find_heap_base
+from chain.runtime.wasm import count_mutable_globals, find_custom_section, find_heap_base
 from chain.state.overlay import Overlay
 
 COMPRESSED_PREFIX = bytes.fromhex("52bc537646db8e05")
@@ -196,11 +199,12 @@ class Executor:
         wasm = decompress_blob(blob)
         self.engine = wasmtime.Engine()
         self.module = self._compile(wasm, cache)
-        self.version_of = version_of or (lambda code: Executor(code, cache).call_version())
+        self.version_of = version_of or (lambda code: read_version(code, cache))
         self.min_pages = 0
         self.has_maximum = False
         self._check_imports()
         self.heap_base = find_heap_base(wasm)
+        self._embedded = _find_version(wasm)
         self.heap_module, self.hashing_module, self.recall_module = (
             self._compile(bytes(wasmtime.wat2wasm(wat)), cache) for wat in (HEAP_WAT, HASHING_WAT, RECALL_WAT)
         )
@@ -281,14 +285,34 @@ class Executor:
         return result
 
     def call_version(self) -> bytes | None:
-        """The encoded `RuntimeVersion`, None if the blob has none; needs no state."""
+        """The encoded `RuntimeVersion`, None if the blob has none; needs no state. As stock nodes: the one that is
+        embedded in the blob, or else what `Core_version` says."""
         from chain.state.view import StateView
         from chain.trie import EMPTY_ROOT, Trie
 
+        if self._embedded is not None:
+            return self._embedded
         try:
             return self.call("Core_version", b"", Overlay(StateView(Trie({}), EMPTY_ROOT)))
         except ChainError:
             return None
+
+
+def _find_version(wasm: bytes) -> bytes | None:
+    """The encoded `RuntimeVersion` in a module's custom sections, None if there is none that can be read."""
+    version = find_custom_section(wasm, "runtime_version")
+    try:
+        return None if version is None else join_embedded_version(version, find_custom_section(wasm, "runtime_apis"))
+    except DecodeError:
+        return None
+
+
+def read_version(blob: bytes, cache: Path | None = None) -> bytes | None:
+    """The encoded `RuntimeVersion` of a blob, None if it is none of a runtime. Compiles it only if it must be asked."""
+    try:
+        return _find_version(decompress_blob(blob)) or Executor(blob, cache).call_version()
+    except RuntimeUnusable:
+        return None
 
 
 class Executors:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from chain.errors import GenesisRejected, RuntimeTrapped
 from chain.primitives.block import ZERO_HASH, Header
 from chain.primitives.scale import Reader, encode_bytes
 from chain.runtime.executor import Executor
 from chain.state.overlay import Overlay
-from chain.state.view import StateView
-from chain.trie import EMPTY_ROOT, StateVersion, Trie, compute_trie_root, ordered_trie_root
+from chain.state.view import CHILD_ROOT_PREFIX, StateView
+from chain.trie import EMPTY_ROOT, StateVersion, Trie, TrieUpdate, ordered_trie_root
 
 CODE_KEY = b":code"
+PENDING_CODE_KEY = b":pending_code"
+Children: TypeAlias = Mapping[bytes, Mapping[bytes, bytes]]
 MAX_GENESIS_JSON = 16 << 20  # 16 MiB (= 16,777,216)
 
 
@@ -43,6 +45,8 @@ class GenesisCalls:
             raise GenesisRejected(error.detail) from error
         if reader.u8("genesis result"):
             raise GenesisRejected(reader.bytes_(1 << 16, "reason").decode(errors="replace"))
+        if overlay.has_children:
+            raise GenesisRejected("it writes child tries; put them into the childrenDefault of a raw chain spec")
         return {key: value for key, value in overlay.changes().items() if value is not None}
 
 
@@ -82,6 +86,21 @@ def genesis_state_from_patch(
     return state
 
 
-def genesis_block(state: Mapping[bytes, bytes], version: StateVersion = StateVersion.V1) -> Header:
-    """The header of block 0 over `state`."""
-    return Header(ZERO_HASH, 0, compute_trie_root(state, version), ordered_trie_root((), StateVersion.V0))
+def compute_genesis_state(state: Mapping[bytes, bytes], children: Children, version: StateVersion) -> TrieUpdate:
+    """Root and nodes of block 0's state with its child tries; an empty one leaves no trace."""
+    trie, nodes, whole = Trie({}), dict[bytes, bytes](), dict(state)
+    for name, entries in children.items():
+        if entries:
+            child = trie.update(EMPTY_ROOT, entries, version)
+            nodes |= child.nodes
+            whole[CHILD_ROOT_PREFIX + name] = child.root
+    update = trie.update(EMPTY_ROOT, whole, version)
+    return TrieUpdate(update.root, nodes | update.nodes)
+
+
+def genesis_block(
+    state: Mapping[bytes, bytes], version: StateVersion = StateVersion.V1, children: Children | None = None
+) -> Header:
+    """The header of block 0 over `state` and default child tries by name."""
+    root = compute_genesis_state(state, children or {}, version).root
+    return Header(ZERO_HASH, 0, root, ordered_trie_root((), StateVersion.V0))

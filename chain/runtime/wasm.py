@@ -1,10 +1,10 @@
-"""The little of the Wasm binary format that the executor must know: its globals."""
+"""The little of the Wasm binary format that the executor must know: its globals and its custom sections."""
 
 from __future__ import annotations
 
 from chain.errors import BlobMalformed
 
-_GLOBAL_SECTION, _EXPORT_SECTION = 6, 7
+_CUSTOM_SECTION, _GLOBAL_SECTION, _EXPORT_SECTION = 0, 6, 7
 _GLOBAL_KIND = 3
 _I32_CONST = 0x41
 
@@ -49,6 +49,24 @@ def _sections(wasm: bytes) -> dict[int, int]:
         found[section] = at
         at += size
     return found
+
+
+def find_custom_section(wasm: bytes, name: str) -> bytes | None:
+    """The contents of a custom section, None if there is none of this name; raises BlobMalformed."""
+    wanted = name.encode()
+    try:
+        at = 8
+        while at < len(wasm):
+            section = wasm[at]
+            size, at = _read_leb(wasm, at + 1)
+            if section == _CUSTOM_SECTION:
+                length, start = _read_leb(wasm, at)
+                if wasm[start : start + length] == wanted:
+                    return wasm[start + length : at + size]
+            at += size
+    except IndexError:
+        raise BlobMalformed("the runtime blob ends inside a section; rebuild it") from None
+    return None
 
 
 def _globals(wasm: bytes) -> list[tuple[bool, int]]:

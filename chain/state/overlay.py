@@ -68,6 +68,11 @@ class Overlay:
 
     # ---- child tries
 
+    @property
+    def has_children(self) -> bool:
+        """Whether any child trie was written to."""
+        return any(child._entries for child in self._children.values())
+
     def child(self, name: bytes) -> Overlay:
         """The overlay of the default child trie `name`; it shares this one's transactions. Raises TrieCorrupt."""
         found = self._children.get(name)

@@ -40,6 +40,7 @@ class DevChain:
 
     path: Path
     kept_states: int | None = KEPT_STATES
+    children: Mapping[bytes, Mapping[bytes, bytes]] = field(default_factory=dict)
     now_ms: int = START_MS
     chain: Blockchain = field(init=False)
 
@@ -48,7 +49,13 @@ class DevChain:
 
     def reopen(self) -> None:
         """Opens the folder (again)."""
-        self.chain = Blockchain.open(self.path, genesis(), clock_ms=lambda: self.now_ms, kept_states=self.kept_states)
+        self.chain = Blockchain.open(
+            self.path,
+            genesis(),
+            clock_ms=lambda: self.now_ms,
+            kept_states=self.kept_states,
+            genesis_children=self.children,
+        )
 
     @property
     def slot(self) -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from chain.blockchain import Blockchain
-from chain.chain_spec import runtime_blob
 from chain.errors import (
     BodyTooLarge,
     ChainError,
@@ -38,11 +37,10 @@ from chain.errors import (
     WrongSeal,
     WrongStateRoot,
 )
-from chain.primitives import Block, DigestItem, DigestKind, Header, aura_pre_runtime, aura_seal, encode_bytes
-from chain.runtime.executor import decompress_blob
+from chain.primitives import Block, Header, aura_pre_runtime, aura_seal
 from chain.state.pruning import SWEEP_EVERY
 from chain.trie import verify_proof
-from tests.chain.devchain import ALICE, BOB, SLOT_MS, UNIT, DevChain, genesis, signed, transfer
+from tests.chain.devchain import ALICE, BOB, SLOT_MS, UNIT, DevChain, genesis, transfer
 
 
 @pytest.fixture
@@ -250,20 +248,6 @@ def test_old_states_are_pruned_and_young_ones_stay_whole(tmp_path: Path) -> None
     assert dev.author([]).is_best
     assert dev.chain.storage(dev.chain.genesis_hash, b":code") is not None
     dev.chain.close()
-
-
-def test_a_runtime_upgrade_takes_effect_in_the_next_block(dev: DevChain) -> None:
-    """The same runtime, uncompressed: other bytes under `:code`, so another executor."""
-    code = decompress_blob(runtime_blob())
-    sudo_set_code = bytes([7, 0]) + bytes([0, 3]) + encode_bytes(code)  # Sudo.sudo(System.set_code_without_checks)
-    upgrade = dev.chain.import_block(dev.build([signed(dev.chain, 0, sudo_set_code)]))
-    header = dev.chain.header(upgrade.hash)
-    assert header is not None
-    assert DigestItem(DigestKind.RUNTIME_ENVIRONMENT_UPDATED) in header.digest
-    assert dev.chain.storage(upgrade.hash, b":code") == code
-    assert dev.chain.storage(header.parent_hash, b":code") == runtime_blob()
-    assert dev.author([transfer(dev.chain, 1)]).is_best
-    assert dev.chain.nonce(dev.chain.best.hash, ALICE.public) == 2
 
 
 def test_a_proof_of_the_state_verifies(dev: DevChain) -> None:

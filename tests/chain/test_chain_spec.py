@@ -48,7 +48,15 @@ def changed(path: str, value: Any, base: dict[str, Any] = RUNTIME) -> dict[str, 
     return spec
 
 
-@pytest.mark.parametrize("spec", [RUNTIME, RAW], ids=["runtime", "raw"])
+def raw_with(children: Any) -> dict[str, Any]:
+    """A raw genesis with child tries."""
+    return {"raw": {"top": {"0x3a636f6465": "0x00aa"}, "childrenDefault": children}}
+
+
+CHILDREN = {**RAW, "genesis": raw_with({"0x01": {"0x": "0x02", "0x03": "0x"}, "0x": {}})}
+
+
+@pytest.mark.parametrize("spec", [RUNTIME, RAW, CHILDREN], ids=["runtime", "raw", "child tries"])
 def test_round_trip(spec: dict[str, Any]) -> None:
     parsed = chain_spec.parse_chain_spec(spec)
     assert chain_spec.parse_chain_spec(json.loads(json.dumps(chain_spec.to_json(parsed)))) == parsed
@@ -80,7 +88,11 @@ def test_round_trip(spec: dict[str, Any]) -> None:
         ("genesis", {"raw": {"top": {"0x01": "0x02"}}}, "genesis.raw.top"),
         ("genesis", {"raw": {"top": {"0x3a636f6465": 1}}}, "genesis.raw.top[0x3a636f6465]"),
         ("genesis", {"raw": {"top": {"code": "0x01"}}}, "genesis.raw.top key"),
-        ("genesis", {"raw": {"top": {}, "childrenDefault": {"0x01": {}}}}, "genesis.raw.childrenDefault"),
+        ("genesis", {"raw": {"top": {f"0x{b':child_storage:default:c'.hex()}": "0x"}}}, "genesis.raw.top"),
+        ("genesis", raw_with(["0x01"]), "genesis.raw.childrenDefault"),
+        ("genesis", raw_with({"0x01": 1}), "genesis.raw.childrenDefault"),
+        ("genesis", raw_with({"01": {}}), "genesis.raw.childrenDefault key"),
+        ("genesis", raw_with({"0x01": {"0x": "0x0"}}), "genesis.raw.childrenDefault[0x01][0x]"),
     ],
 )
 def test_bad_field_is_named(path: str, value: Any, field: str) -> None:

@@ -43,6 +43,8 @@ def _installed(name: str, locks: list[Path], install: Callable[[Path, list[Path]
 
 
 def _npm_ci(folder: Path, locks: list[Path]) -> None:
+    if shutil.which("npm") is None:
+        raise FileNotFoundError("no npm here: install Node 20 with npm, then `python -m tests.clients.install`")
     for lock in locks:
         shutil.copy(lock, folder)
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True)
