@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from chain.pool.errors import (
     AlreadyImported,
@@ -45,7 +44,7 @@ class PoolLimits:
 
 @dataclass(frozen=True)
 class Transaction:
-    """A validated transaction. `valid_till` is the last block number at which its validation holds."""
+    """A validated transaction: after block `validated_at`; `valid_till` is the last block at which that holds."""
 
     hash: bytes
     data: bytes
@@ -56,6 +55,7 @@ class Transaction:
     valid_till: int
     propagate: bool
     order: int = 0
+    validated_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def make_transaction(
         provides=frozenset(valid.provides),
         valid_till=min(at + valid.longevity, MAX_U64),
         propagate=valid.propagate,
+        validated_at=at,
     )
 
 
@@ -169,6 +170,12 @@ class TransactionPool:
         own = self._accounts.get(sender)
         found = [self.get(tx_hash) for tx_hash in own.by_hash] if own is not None else []
         return sorted((tx for tx in found if tx is not None), key=lambda tx: tx.order)
+
+    def oldest_validations(self, until: int, count: int) -> list[bytes]:
+        """Up to `count` transactions that were not validated after block `until`, the longest not validated first."""
+        every = (*self._ready.by_hash.values(), *self._future.by_hash.values())
+        old = [(tx.validated_at, tx.order, tx.hash) for tx in every if tx.validated_at <= until]
+        return [tx_hash for _, _, tx_hash in heapq.nsmallest(count, old)]
 
     def ready(self) -> Iterator[Transaction]:
         """Ready transactions in the order a block takes them; works on a snapshot."""
@@ -340,11 +347,11 @@ class TransactionPool:
         candidates = []
         for queue in (self._ready, self._future):
             for tx_hash in {tx.hash for tag in tags for tx in queue.that_require(tag)}:
-                candidates.append(self._change(queue, tx_hash, requires=queue.by_hash[tx_hash].requires - tags))
+                tx = queue.by_hash[tx_hash]
+                candidates.append(self._change(queue, tx_hash, replace(tx, requires=tx.requires - tags)))
         self._settle(set(), candidates)
 
-    def _change(self, queue: _Queue, tx_hash: bytes, **fields: Any) -> Transaction:
-        tx = replace(queue.by_hash[tx_hash], **fields)
+    def _change(self, queue: _Queue, tx_hash: bytes, tx: Transaction) -> Transaction:
         queue.pop(tx_hash)
         queue.add(tx)
         return tx
@@ -364,7 +371,7 @@ class TransactionPool:
         is_ready = tx_hash in self._ready.by_hash
         if new.provides == old.provides and self._lacks(new) != is_ready:
             queue = self._ready if is_ready else self._future
-            self._change(queue, tx_hash, requires=new.requires, valid_till=new.valid_till, priority=new.priority)
+            self._change(queue, tx_hash, replace(new, order=old.order))
             return
         self._drop_ready(tx_hash)
         self._future.pop(tx_hash)

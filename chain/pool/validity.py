@@ -59,6 +59,12 @@ class InvalidTransaction:
         return self.kind == "ExhaustsResources"
 
 
+    @property
+    def is_wrong_nonce(self) -> bool:
+        """Whether another block below it would make it valid, or one below it holds it or its rival."""
+        return self.kind in {"Future", "Stale"}
+
+
 @dataclass(frozen=True)
 class UnknownValidity:
     """The runtime cannot say (yet) whether the transaction is valid."""

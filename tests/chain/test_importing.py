@@ -42,6 +42,7 @@ class Parts:
         self.dev.now_ms += SLOT_MS
         block = await self.thread.run(self.dev.build, extrinsics, parent)
         assert await self.queue.import_block(block)
+        await self.pool.work()
         return block
 
 
@@ -107,7 +108,7 @@ async def test_finality_of_a_shorter_fork_brings_back_transactions(parts: Parts)
     await parts.author(data, parent=rival.hash)
     assert chain.best.number == 2
     assert await parts.queue.finalize(short.hash, None)
-    await asyncio.sleep(0)
+    await parts.pool.work()
     assert chain.best.hash == short.hash
     assert [tx.data for tx in parts.pool.ready()] == [data]
     change = parts.seen[-2]
