@@ -362,6 +362,20 @@ class TransactionPool:
             self._remove_with_dependants(tx_hash, Status("invalid"))
         self._ban(tx_hash, now)
 
+    def remove_stale(self, tx_hash: bytes, now: float) -> list[bytes]:
+        """The chain has another one with its tags: it leaves and is banned. Those that required it are returned.
+
+        They stay, as future ones, and are to be validated anew: for the chain, what they required is fulfilled.
+        """
+        tx = self._drop_ready(tx_hash) or self._future.pop(tx_hash)
+        if tx is None:
+            return []
+        self._uncount(tx)
+        self._emit(tx, Status("invalid"))
+        self._ban(tx_hash, now)
+        self._settle(set(tx.provides))
+        return [other.hash for tag in tx.provides for other in self._future.that_require(tag)]
+
     def update(self, tx_hash: bytes, valid: ValidTransaction, at: int) -> None:
         """A revalidation at block `at` found it valid still: its requirements and its longevity are those of now."""
         old = self.get(tx_hash)

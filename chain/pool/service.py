@@ -304,10 +304,16 @@ class PoolService:
             return  # they stay doubtful
         for tx_hash in batch:
             self._doubtful.pop(tx_hash, None)
-        for tx, validity in zip(waiting, answers, strict=True):
+        answered = list(zip(waiting, answers, strict=True))
+        for tx, validity in answered:  # first what requires less now, lest it leaves with what it required before
             if isinstance(validity, ValidTransaction):
                 self.pool.update(tx.hash, validity, at[1])
-            elif tx.hash in self.pool:
+        for tx, validity in answered:
+            if isinstance(validity, ValidTransaction) or tx.hash not in self.pool:
+                continue
+            if isinstance(validity, InvalidTransaction) and validity.is_stale:
+                self.doubt(self.pool.remove_stale(tx.hash, self._clock()))
+            else:
                 self.pool.remove_invalid(tx.hash, self._clock())
 
     async def _take_offered(self, batch: list[Received]) -> None:

@@ -83,7 +83,12 @@ def test_books_agree(seed: int) -> None:
             assert not any(tx_hash in pool for tx_hash in included)
         elif action < 0.9 and known:
             gone = rng.choice(known)
-            pool.remove_invalid(gone, now)
+            if rng.random() < 0.5:
+                pool.remove_invalid(gone, now)
+            else:
+                stay = {tx.hash for tx in before} - {gone}
+                required = set(pool.remove_stale(gone, now))
+                assert required <= {tx.hash for tx in pool.transactions()} <= stay
             assert gone not in pool
             assert pool.is_banned(gone, now)
         elif known:
