@@ -135,6 +135,7 @@ class TransactionPool:
         self._future = _Queue()
         self._provider: dict[bytes, bytes] = {}  # tag -> hash of the ready transaction that provides it
         self._accounts: dict[bytes, _Queue] = {}  # sender -> its transactions of both queues
+        self._by_worth: list[tuple[int, int, int, bytes]] = []  # heap, worst first; may hold what is ready no more
         self._banned: dict[bytes, float] = {}
         self._next_order = 1
 
@@ -258,7 +259,7 @@ class TransactionPool:
                 raise ImmediatelyDropped
             return
         is_full = not self._ready.has_room(len(tx.data), limits.ready_count, limits.ready_bytes)
-        if is_full and tx.priority <= self._worst().priority:
+        if is_full and (not self._ready.by_hash or tx.priority <= self._worst().priority):
             raise ImmediatelyDropped
 
     def _settle(self, changed: set[bytes], candidates: Iterable[Transaction] = ()) -> None:
@@ -307,14 +308,26 @@ class TransactionPool:
             self._drop_ready(old.hash)
             self._uncount(old)
             self._emit(old, Status("usurped", tx.hash))
-        self._ready.add(tx)
+        self._add_ready(tx)
         for tag in tx.provides:
             self._provider[tag] = tx.hash
         self._emit(tx, Status("ready"))
         return set(tx.provides).union(*(old.provides for old in replaced))
 
+    def _add_ready(self, tx: Transaction) -> None:
+        self._ready.add(tx)
+        if len(self._by_worth) > 2 * len(self._ready.by_hash) + 64:  # mostly what is gone
+            self._by_worth = [_worth(one) for one in self._ready.by_hash.values()]
+            heapq.heapify(self._by_worth)
+        else:
+            heapq.heappush(self._by_worth, _worth(tx))
+
     def _worst(self) -> Transaction:
-        return max(self._ready.by_hash.values(), key=_rank)
+        while True:
+            tx = self._ready.by_hash.get(self._by_worth[0][3])
+            if tx is not None and _worth(tx) == self._by_worth[0]:
+                return tx
+            heapq.heappop(self._by_worth)
 
     # ---- removing
 
@@ -353,7 +366,10 @@ class TransactionPool:
 
     def _change(self, queue: _Queue, tx_hash: bytes, tx: Transaction) -> Transaction:
         queue.pop(tx_hash)
-        queue.add(tx)
+        if queue is self._ready:
+            self._add_ready(tx)
+        else:
+            queue.add(tx)
         return tx
 
     def remove_invalid(self, tx_hash: bytes, now: float) -> None:
@@ -444,3 +460,8 @@ class TransactionPool:
 def _rank(tx: Transaction) -> tuple[int, int, int, bytes]:
     """Smaller is taken earlier: higher priority, then what expires sooner, then what came first."""
     return (-tx.priority, tx.valid_till, tx.order, tx.hash)
+
+
+def _worth(tx: Transaction) -> tuple[int, int, int, bytes]:
+    """`_rank` the other way round: smaller leaves a full pool earlier."""
+    return (tx.priority, -tx.valid_till, -tx.order, tx.hash)

@@ -205,6 +205,13 @@ def test_full_by_bytes() -> None:
         pool.import_transaction(tx("c", 0, b"C" * 32), NOW)
 
 
+def test_one_larger_than_the_whole_pool() -> None:
+    pool = TransactionPool(PoolLimits(ready_bytes=2))
+    with pytest.raises(ImmediatelyDropped):
+        pool.import_transaction(tx("aaa"), NOW)
+    assert pool.import_transaction(tx("aa"), NOW).name == "ready"
+
+
 def test_dropping_the_worst_takes_those_that_need_it() -> None:
     log = Log()
     pool = TransactionPool(PoolLimits(ready_count=3), log)

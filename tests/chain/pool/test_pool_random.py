@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from chain.pool import PoolError, PoolLimits, Transaction, TransactionPool
+from chain.pool.pool import _rank
 from chain.pool.validity import ValidTransaction
 
 LIMITS = PoolLimits(
@@ -44,6 +45,8 @@ def check(pool: TransactionPool) -> None:
     assert all(len(own.by_hash) <= LIMITS.per_account for own in pool._accounts.values())
     assert all(own.size <= LIMITS.per_account_bytes for own in pool._accounts.values())
     assert all(pool.of_sender(sender) == [tx for tx in every if tx.sender == sender] for sender in SENDERS)
+    assert not ready or pool._worst() == max(ready, key=_rank)
+    assert len(pool._by_worth) <= 2 * len(ready) + 65 + LIMITS.ready_count
     provided: set[bytes] = set()
     for tx in ready:
         assert tx.requires <= provided, "a dependant came before its provider"
