@@ -20,12 +20,15 @@ from chain.keystore import Keystore
 from chain.pool.pool import Transaction
 from chain.pool.service import PoolService
 from chain.pool.validity import InvalidTransaction, read_validity_error
-from chain.primitives import Header, Reader, blake2_256
+from chain.primitives import Block, Header, Reader, blake2_256
 
 log = logging.getLogger(__name__)
 
 PROPOSAL_SHARE = 0.4
 """Part of a slot after which no further extrinsic is begun; executing the block again takes about as long."""
+
+SETTLE_SHARE = 0.1
+"""Part of a slot that the pool gets at most to take in the last block's consequences."""
 
 
 class AuthoringService:
@@ -66,21 +69,28 @@ class AuthoringService:
     async def _on_slot(self, slot: int, duration: int) -> None:
         if slot <= self._last_slot or not self._may_author():
             return
-        parent = self._chain.best
-        key = await self._thread.run(self._own_key, parent, slot)
-        if key is None:
-            return
-        self._last_slot = slot
+        await self._pool.wait_until_settled(SETTLE_SHARE * duration / 1_000)
         proposal = _Proposal(self._pool.ready(), (slot + PROPOSAL_SHARE) * duration / 1_000)
-        timestamp = slot * duration
-        block = await self._thread.run(
-            self._chain.build_block, parent.hash, slot, timestamp, proposal.extrinsics(), key, proposal.on_rejected
-        )
+        block = await self._thread.run(self._build, slot, slot * duration, proposal)
+        self._pool.doubt(proposal.doubtful)
         for tx_hash in proposal.rejected:
             self._pool.reject(tx_hash)
+        if block is None:
+            return
         await self._queue.import_block(block)
         self.authored += 1
         log.info("authored #%d (slot %d, %d extrinsics)", block.header.number, slot, len(block.extrinsics))
+
+    def _build(self, slot: int, timestamp: int, proposal: _Proposal) -> Block | None:
+        """On the chain thread: the parent is the best block of the moment in which building begins."""
+        parent = self._chain.best
+        key = self._own_key(parent, slot)
+        if key is None:
+            return None
+        self._last_slot = slot
+        return self._chain.build_block(
+            parent.hash, slot, timestamp, proposal.extrinsics(), key, proposal.on_rejected
+        )
 
     def _find_last_slot(self) -> int:
         """The highest slot of all blocks above the finalised one."""
@@ -100,6 +110,8 @@ class _Proposal:
         self._is_full = False
         self.rejected: list[bytes] = []
         """Hashes of transactions that turned out invalid."""
+        self.doubtful: list[bytes] = []
+        """Those of a wrong nonce: the best block moved, and the pool will know better soon."""
 
     def extrinsics(self) -> Iterator[bytes]:
         """The transactions' bytes, one at a time, on the chain thread."""
@@ -113,5 +125,7 @@ class _Proposal:
         why = read_validity_error(Reader(error))
         if isinstance(why, InvalidTransaction) and why.is_exhausts_resources:
             self._is_full = True
+        elif isinstance(why, InvalidTransaction) and why.is_wrong_nonce:
+            self.doubtful.append(blake2_256(data))
         else:
             self.rejected.append(blake2_256(data))

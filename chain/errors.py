@@ -6,6 +6,7 @@
     │   ├── HeaderInvalid                a header breaks a rule of verify/header.py
     │   │   ├── MissingSeal  WrongDigest  WrongSeal  WrongAuthor  FutureSlot  SlotNotIncreasing
     │   │   └── WrongParent  WrongNumber
+    │   ├── KnownBad                     a block that was refused before
     │   ├── BodyInvalid                  a body breaks a rule of verify/body.py or of the runtime
     │   │   ├── WrongExtrinsicsRoot  WrongStateRoot  ExecutionRejected
     │   │   └── BodyTooLarge
@@ -33,8 +34,8 @@ from __future__ import annotations
 __all__ = [
     "AllocatorFault", "BlobMalformed", "BodyInvalid", "BodyTooLarge", "ChainError",
     "ConflictsWithFinalized", "DatabaseCorrupt", "DatabaseLocked", "DecodeError", "ExecutionRejected", "FutureSlot",
-    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "MissingExport", "MissingSeal", "Misuse",
-    "NotOurSlot",
+    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "KnownBad", "MissingExport", "MissingSeal",
+    "Misuse", "NotOurSlot",
     "PeerFault", "ProofInvalid", "RuntimeTrapped", "RuntimeUnusable", "SlotNotIncreasing", "StatePruned",
     "TransactionFault", "TrieCorrupt", "UnknownBlock", "UnknownImports", "UnknownParent", "WrongAuthor", "WrongDigest",
     "WrongExtrinsicsRoot", "WrongGenesis", "WrongNumber", "WrongParent", "WrongSeal", "WrongStateRoot",
@@ -130,6 +131,14 @@ class ExecutionRejected(BodyInvalid):
 
 class BodyTooLarge(BodyInvalid):
     """More bytes or extrinsics than a block may have."""
+
+
+class KnownBad(PeerFault):
+    """A block comes again that was refused: `number` is its height, `why` the refusal's message."""
+
+    def __init__(self, number: int, why: str) -> None:
+        self.number, self.why = number, why
+        super().__init__(f"block #{number} was refused before ({why}); drop it")
 
 
 class JustificationInvalid(PeerFault):

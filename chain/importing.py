@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chain.blockchain import Blockchain
-from chain.errors import UnknownBlock
+from chain.errors import (
+    BodyInvalid,
+    BodyTooLarge,
+    FutureSlot,
+    HeaderInvalid,
+    KnownBad,
+    UnknownBlock,
+    WrongExtrinsicsRoot,
+)
 from chain.events import BestChanged, BlockFinalized, BlockImported, EventBus
 from chain.pool.service import BlockView, PoolService
-from chain.primitives import Block, Header
+from chain.primitives import Block, DigestKind, Header
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MAX_BAD = 4_096
+"""Refused blocks that are remembered."""
 
 
 class ChainThread:
@@ -39,10 +51,20 @@ class ChainThread:
 
 
 @dataclass(frozen=True)
+class _Imported:
+    """What an import did: the best block after it, and what the best chain gained and lost (empty: nothing)."""
+
+    best: Header
+    enacted: list[BlockView]
+    retracted: list[BlockView]
+
+
+@dataclass(frozen=True)
 class _Finalized:
     """What a finalisation did: `hashes` became final (oldest first); the best chain gained and lost blocks."""
 
     header: Header
+    best: Header
     hashes: tuple[bytes, ...]
     enacted: list[BlockView]
     retracted: list[BlockView]
@@ -54,19 +76,42 @@ class ImportQueue:
     def __init__(self, chain: Blockchain, thread: ChainThread, pool: PoolService, events: EventBus) -> None:
         self._chain, self._thread, self._pool, self._events = chain, thread, pool, events
         self._lock = asyncio.Lock()
+        self._bad: OrderedDict[bytes, str] = OrderedDict()  # hash -> why it was refused
 
     async def import_block(self, block: Block) -> bool:
-        """Verifies, executes and stores a block; whether it was new. Raises what `Blockchain.import_block` raises."""
+        """Verifies, executes and stores a block; whether it was new. Raises what `Blockchain.import_block` raises, and
+        `KnownBad` for one that was refused before."""
         async with self._lock:
-            if await self._thread.run(self._chain.header, block.hash) is not None:
+            why = self._bad.get(block.hash)
+            if why is not None:
+                raise KnownBad(block.header.number, why)
+            try:
+                step = await self._thread.run(self._import, block)
+            except (HeaderInvalid, BodyInvalid) as error:
+                self._remember_bad(block.hash, error)
+                raise
+            if step is None:
                 return False
-            before = self._chain.best
-            await self._thread.run(self._chain.import_block, block)
             self._events.publish(BlockImported(block.header))
-            after = self._chain.best
-            if after.hash != before.hash:
-                await self._on_best(after, *await self._thread.run(self._route, before, after))
+            if step.enacted:
+                self._on_best(step.best, step.enacted, step.retracted)
         return True
+
+    def _import(self, block: Block) -> _Imported | None:
+        """On the chain thread."""
+        before = self._chain.best
+        if not self._chain.import_block(block).is_new:
+            return None
+        return _Imported(self._chain.best, *self._route(before, self._chain.best))
+
+    def _remember_bad(self, block_hash: bytes, error: HeaderInvalid | BodyInvalid) -> None:
+        """Nobody makes us execute a bad block twice. A hash says nothing about the body that came with it, nor does the
+        clock's verdict last."""
+        if isinstance(error, (FutureSlot, WrongExtrinsicsRoot, BodyTooLarge)):
+            return
+        self._bad[block_hash] = str(error)
+        while len(self._bad) > MAX_BAD:
+            self._bad.popitem(last=False)
 
     async def finalize(self, block_hash: bytes, justification: bytes | None) -> bool:
         """Makes a block and its ancestors final; whether that was news."""
@@ -75,7 +120,7 @@ class ImportQueue:
             if step is None:
                 return False
             if step.enacted or step.retracted:
-                await self._on_best(self._chain.best, step.enacted, step.retracted)
+                self._on_best(step.best, step.enacted, step.retracted)
             self._pool.on_finalized(step.hashes)
             self._events.publish(BlockFinalized(step.header, step.hashes))
         return True
@@ -91,13 +136,13 @@ class ImportQueue:
         self._chain.finalize(block_hash, justification)
         if not is_on_best_chain:
             enacted += self._route(header, self._chain.best)[0]
-        return _Finalized(header, tuple(self._path(last, header)), enacted, retracted)
+        return _Finalized(header, self._chain.best, tuple(self._path(last, header)), enacted, retracted)
 
-    async def _on_best(self, best: Header, enacted: list[BlockView], retracted: list[BlockView]) -> None:
+    def _on_best(self, best: Header, enacted: list[BlockView], retracted: list[BlockView]) -> None:
+        self._pool.on_best_changed(enacted, retracted)
         self._events.publish(
             BestChanged(best, tuple(view.hash for view in enacted), tuple(view.hash for view in retracted))
         )
-        await self._pool.on_best_changed(enacted, retracted)
 
     def _route(self, before: Header, after: Header) -> tuple[list[BlockView], list[BlockView]]:
         """(enacted, retracted), both oldest first, between two best blocks."""
@@ -127,4 +172,5 @@ class ImportQueue:
         return parent
 
     def _view(self, header: Header) -> BlockView:
-        return BlockView(header.hash, header.number, self._chain.body(header.hash) or ())
+        has_new_runtime = any(item.kind is DigestKind.RUNTIME_ENVIRONMENT_UPDATED for item in header.digest)
+        return BlockView(header.hash, header.number, self._chain.body(header.hash) or (), has_new_runtime)

@@ -26,7 +26,7 @@ from chain.authoring import AuthoringService
 from chain.blockchain import KEPT_STATES, Blockchain
 from chain.chain_spec import ChainSpec
 from chain.equivocation import EvidenceBox
-from chain.errors import ChainError, HostFault, Misuse
+from chain.errors import HostFault, Misuse
 from chain.events import BestChanged, EventBus
 from chain.grandpa.service import GrandpaService, load_genesis_authorities
 from chain.identity import Ed25519Key, load_node_key
@@ -44,7 +44,7 @@ from chain.network import (
 from chain.network.errors import BadAddress
 from chain.node_views import NodeNetworkView, NodeProvider
 from chain.open_chain import open_blockchain
-from chain.pool import PoolError, PoolLimits, Transaction, TransactionSource, decode_validity
+from chain.pool import PoolLimits, Transaction, TransactionSource, decode_validity
 from chain.pool.service import PoolService
 from chain.pool.validity import Validity
 from chain.rpc import NodeInfo, RpcConfig, RpcContext, RpcServer
@@ -137,6 +137,7 @@ class Node:
         self.pool.on_ready = self._to_gossip.append
         self.imports = ImportQueue(self.chain, self._thread, self.pool, self.events)
         self.network = self._make_network(node_key)
+        self.pool.on_fault = self.network.report
         self.sync = SyncService(self.chain, self._thread, self.imports, self.network)
         self.authoring = AuthoringService(
             self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author
@@ -147,6 +148,7 @@ class Node:
         self.grandpa.on_double_vote = self.evidence.add
         self.rpc = RpcServer(self._rpc_config(), self._rpc_context(), self._metrics())
         await self.rpc.start()
+        self._spawn("pool", self.pool.run())
         self._spawn("grandpa", self.grandpa.run())
         self._spawn("authoring", self.authoring.run())
         self._spawn("network", self._run_network())
@@ -263,6 +265,7 @@ class Node:
             "substrate_block_height_finalized": lambda: self.chain.finalized.number,
             "substrate_sub_libp2p_peers_count": lambda: len(self.network.peers()),
             "substrate_ready_transactions_number": lambda: self.pool.pool.ready_count,
+            "substrate_sub_txpool_validations_finished": lambda: self.pool.validations,
             "substrate_proposer_number_of_blocks": lambda: self.authoring.authored,
             "aipow_equivocations_found": lambda: self.evidence.count,
         }
@@ -295,22 +298,13 @@ class Node:
                     self.sync.on_head(event.peer, event.handshake.best_number, event.handshake.best_hash)
                     self._offer_pool()
                 elif isinstance(event, TransactionsReceived):
-                    await self._on_transactions(event)
+                    self.pool.offer(event.peer, event.extrinsics)
                 elif isinstance(event, GrandpaMessage):
                     self.grandpa.on_message(event.peer, event.message)
                 if syncing.done():
                     syncing.result()
         finally:
             syncing.cancel()
-
-    async def _on_transactions(self, event: TransactionsReceived) -> None:
-        for data in event.extrinsics:
-            try:
-                await self.pool.submit(data)
-            except PoolError as error:
-                log.debug("transaction of peer %s: %s", event.peer, error)
-            except ChainError as error:
-                log.warning("transaction of peer %s: %s", event.peer, error)
 
     def _offer_pool(self) -> None:
         """A new peer gets what waits here."""

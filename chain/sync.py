@@ -34,6 +34,9 @@ MAX_HEADS = 1_024
 MAX_FORK_BLOCKS = 1_024
 """Unknown blocks fetched backwards from one head."""
 
+MAX_FORK_BYTES = 64 * 1024 * 1024
+"""Bytes of their bodies; a longer or larger fork is followed when it is so far ahead that it is fetched forwards."""
+
 CATCHING_UP_SECONDS = 5.0
 """Without a block from a peer for so long, we are not catching up any more."""
 
@@ -137,11 +140,13 @@ class SyncService:
 
     async def _fetch_backwards(self, peer: str, block_hash: bytes) -> None:
         pending: list[BlockData] = []
+        size = 0
         wanted = block_hash
         while not await self._is_known(wanted):
             count = 1 if not pending else BATCH
             blocks = await self._network.request_blocks(peer, wanted, count, Direction.DESCENDING)
-            if not blocks or len(pending) > MAX_FORK_BLOCKS:
+            size += sum(len(extrinsic) for data in blocks for extrinsic in data.body or ())
+            if not blocks or len(pending) > MAX_FORK_BLOCKS or size > MAX_FORK_BYTES:
                 return
             for data in blocks:
                 pending.append(data)

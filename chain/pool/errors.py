@@ -81,11 +81,13 @@ class ImmediatelyDropped(PoolError):
 
 
 class TooManyOfAccount(PoolError):
-    """The sender has `limit` transactions waiting."""
+    """The sender's waiting transactions are `limit` already, or would be more than `limit_bytes`."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        super().__init__(f"this account has {limit} transactions in the pool; wait until some are in a block")
+    def __init__(self, limit: int, limit_bytes: int) -> None:
+        self.limit, self.limit_bytes = limit, limit_bytes
+        super().__init__(
+            f"an account may have {limit} transactions and {limit_bytes} bytes waiting; wait until some are in a block"
+        )
 
 
 class Unactionable(PoolError):

@@ -59,6 +59,17 @@ class InvalidTransaction:
         return self.kind == "ExhaustsResources"
 
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether the chain holds it, or another one of its nonce."""
+        return self.kind == "Stale"
+
+    @property
+    def is_wrong_nonce(self) -> bool:
+        """Whether another block below it would make it valid, or one below it holds it or its rival."""
+        return self.kind in {"Future", "Stale"}
+
+
 @dataclass(frozen=True)
 class UnknownValidity:
     """The runtime cannot say (yet) whether the transaction is valid."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from chain.pool.service import Watch
+from chain.pool.watch import Watch
 from chain.rpc.context import RpcContext
 from chain.rpc.errors import InvalidParams
 from chain.rpc.forms import dispatch_info_json, fee_details_json, status_json

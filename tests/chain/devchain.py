@@ -76,12 +76,22 @@ class DevChain:
         return dict(self.chain.database._db.iterator())  # noqa: SLF001 - the whole folder is what must not change
 
 
-def signed(chain: Blockchain, nonce: int, call: bytes, key: Sr25519Key = ALICE) -> bytes:
-    """A signed extrinsic with its length in front, put together by hand (no client library)."""
+def signed(
+    chain: Blockchain,
+    nonce: int,
+    call: bytes,
+    key: Sr25519Key = ALICE,
+    era: bytes = b"\x00",
+    birth: bytes | None = None,
+) -> bytes:
+    """A signed extrinsic with its length in front, put together by hand (no client library).
+
+    `era`: its encoding, immortal by default; `birth`: hash of the block at which the era begins, genesis by default.
+    """
     version = chain.runtime_version(chain.genesis_hash)
-    extra = b"\x00" + encode_compact(nonce) + encode_compact(0) + b"\x00"  # immortal, nonce, no tip, no metadata hash
+    extra = era + encode_compact(nonce) + encode_compact(0) + b"\x00"  # no tip, no metadata hash
     implicit = version.spec_version.to_bytes(4, "little") + version.transaction_version.to_bytes(4, "little")
-    payload = call + extra + implicit + chain.genesis_hash * 2 + b"\x00"
+    payload = call + extra + implicit + chain.genesis_hash + (birth or chain.genesis_hash) + b"\x00"
     signature = key.sign(payload if len(payload) <= 256 else blake2_256(payload))
     return encode_bytes(b"\x84\x00" + key.public + b"\x01" + signature + extra + call)
 
@@ -89,5 +99,5 @@ def signed(chain: Blockchain, nonce: int, call: bytes, key: Sr25519Key = ALICE) 
 def transfer(
     chain: Blockchain, nonce: int, amount: int = UNIT, key: Sr25519Key = ALICE, to: bytes = BOB.public
 ) -> bytes:
-    """A signed `transfer_keep_alive` from Alice to Bob."""
-    return signed(chain, nonce, TRANSFER_KEEP_ALIVE + b"\x00" + BOB.public + encode_compact(amount))
+    """A signed `transfer_keep_alive`, from Alice to Bob unless told otherwise."""
+    return signed(chain, nonce, TRANSFER_KEEP_ALIVE + b"\x00" + to + encode_compact(amount), key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from chain.keystore import AURA, Keystore
 from chain.pool import TransactionSource, decode_validity
 from chain.pool.service import PoolService
 from chain.pool.validity import Validity
-from tests.chain.devchain import SLOT_MS, DevChain
+from chain.primitives import blake2_256
+from tests.chain.devchain import SLOT_MS, DevChain, transfer
 
 
 class Author:
@@ -75,3 +78,32 @@ async def test_a_slot_whose_block_could_not_be_imported_is_spent(author: Author)
         await author.wake(first)
     del author.dev.chain.import_block
     assert [await author.wake(slot) for slot in (first, first + 1)] == [0, 1]
+
+
+async def test_what_the_parent_holds_already_is_not_banned(author: Author) -> None:
+    """The best block moved and the pool does not know it yet: an honest transaction must not suffer for that."""
+    dev = author.dev
+    included, behind = transfer(dev.chain, 0), transfer(dev.chain, 1)
+    for data in (included, behind):
+        await author.pool.submit(data)
+    dev.now_ms += SLOT_MS
+    dev.chain.import_block(dev.build([included]))
+    assert await author.wake(dev.slot + 1) == 1
+    assert dev.chain.body(dev.chain.best.hash)[1:] == (behind,)  # type: ignore[index]
+    assert not author.pool.pool.is_banned(blake2_256(included), time.monotonic())
+
+
+async def test_the_parent_is_the_best_block_when_building_begins(author: Author) -> None:
+    """While the author waits for its pool, finality takes the best block away."""
+    dev = author.dev
+    root = dev.chain.best.hash
+    lost = dev.author(parent=root)
+    won = dev.author(parent=root)
+    assert dev.chain.best.hash == lost.hash
+    tx_hash = await author.pool.submit(transfer(dev.chain, 0))
+    author.pool.doubt([tx_hash])  # nobody works it off: the author waits its time
+    waking = asyncio.create_task(author.wake(dev.slot + 1))
+    await asyncio.sleep(0.01)
+    assert await author.queue.finalize(won.hash, None)
+    assert await waking == 1
+    assert dev.chain.best.parent_hash == won.hash

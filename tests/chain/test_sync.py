@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from chain import sync
+from chain import importing, sync
 from chain.events import EventBus
 from chain.importing import ChainThread, ImportQueue
 from chain.network import BlockData, Direction, NetworkService, PeerInfo, Role
@@ -34,6 +34,7 @@ class Wire:
     reported: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     forge: bool = False
+    forgeries: dict[bytes, Block] = field(default_factory=dict)  # served by everybody
 
     def peers(self) -> list[PeerInfo]:
         return [
@@ -48,6 +49,9 @@ class Wire:
         self, peer: str, start: int | bytes, count: int, direction: Direction = Direction.ASCENDING
     ) -> list[BlockData]:
         self.requests.append(peer)
+        if isinstance(start, bytes) and start in self.forgeries:
+            forgery = self.forgeries[start]
+            return [BlockData(start, forgery.header.encode(), forgery.extrinsics)]
         dev = self.peers_by_name[peer]
         if dev is None:
             await asyncio.sleep(20)
@@ -176,3 +180,50 @@ async def test_a_cancellation_in_the_moment_of_a_head_is_heard(follower: Followe
     follower.task.cancel()
     done, _ = await asyncio.wait([follower.task], timeout=10)
     assert done
+
+
+async def test_a_flood_of_forged_blocks_delays_the_good_ones_little(follower: Follower, tmp_path: Path) -> None:
+    """Sixteen peers announce and serve ever new forged blocks; each is reported, and the good peer is followed."""
+    good = follower.wire.peers_by_name["good"] = DevChain(tmp_path / "good")
+    assert good is not None
+    real = grow(good, 1)
+    names = [f"junk {number}" for number in range(16)]
+    follower.wire.peers_by_name.update(dict.fromkeys(names))
+
+    async def flood() -> None:
+        while True:
+            for name in names:
+                seal = aura_seal(len(follower.wire.forgeries).to_bytes(64, "big"))
+                forged = Block(real.header.without_seal().with_seal(seal), real.extrinsics)
+                follower.wire.forgeries[forged.hash] = forged
+                announce(follower, name, forged)
+            await asyncio.sleep(0.001)
+
+    flooding = asyncio.create_task(flood())
+    await asyncio.sleep(0.5)
+    for _ in range(5):
+        real = grow(good, 1)
+        announce(follower, "good", real)
+        assert await follower.until(real) < 5
+    flooding.cancel()
+    assert set(follower.wire.reported) == set(names)
+    assert len(follower.sync._heads) <= len(names) + 1
+    assert 0 < len(follower.queue._bad) <= importing.MAX_BAD
+    assert follower.dev.chain.leaves() == [real.hash], "none of them was taken"
+    good.chain.close()
+
+
+async def test_a_fork_of_too_many_bytes_is_not_held_in_memory(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = follower.wire.peers_by_name["peer"] = DevChain(tmp_path / "peer")
+    assert peer is not None
+    block = grow(peer, 3)
+    monkeypatch.setattr(sync, "MAX_FORK_BYTES", 3 * sum(map(len, block.extrinsics)) - 1)
+    announce(follower, "peer", block)
+    await asyncio.sleep(0.5)
+    assert follower.dev.chain.best.number == 0
+    monkeypatch.setattr(sync, "MAX_FORK_BYTES", 3 * sum(map(len, block.extrinsics)))
+    announce(follower, "peer", block)
+    await follower.until(block)
+    peer.chain.close()

@@ -169,6 +169,20 @@ def test_account_limit() -> None:
     assert len(pool) == 3
 
 
+def test_account_limit_in_bytes() -> None:
+    pool = TransactionPool(PoolLimits(per_account_bytes=6))
+    pool.import_transaction(tx("aaa", 0), NOW)
+    pool.import_transaction(tx("ccc", 2), NOW)  # those that wait for others count as well
+    before = snapshot(pool)
+    with pytest.raises(TooManyOfAccount):
+        pool.import_transaction(tx("b", 1), NOW)
+    assert snapshot(pool) == before
+    pool.import_transaction(tx("ddd", 0, BOB), NOW)
+    pool.remove_invalid(tx("ccc", 2).hash, NOW)
+    pool.import_transaction(tx("bbb", 1), NOW)
+    assert len(pool) == 3
+
+
 def test_full_pool_drops_its_worst_for_a_better_and_refuses_an_equal() -> None:
     log = Log()
     pool = TransactionPool(PoolLimits(ready_count=2), log)
@@ -189,6 +203,33 @@ def test_full_by_bytes() -> None:
     pool.import_transaction(tx("bbb", 0, BOB), NOW)
     with pytest.raises(ImmediatelyDropped):
         pool.import_transaction(tx("c", 0, b"C" * 32), NOW)
+
+
+def test_one_larger_than_the_whole_pool() -> None:
+    pool = TransactionPool(PoolLimits(ready_bytes=2))
+    with pytest.raises(ImmediatelyDropped):
+        pool.import_transaction(tx("aaa"), NOW)
+    assert pool.import_transaction(tx("aa"), NOW).name == "ready"
+
+
+def test_dropping_the_worst_takes_those_that_need_it() -> None:
+    log = Log()
+    pool = TransactionPool(PoolLimits(ready_count=3), log)
+    pool.import_transaction(tx("a0", 0, ALICE, priority=1), NOW)
+    pool.import_transaction(tx("a1", 1, ALICE, priority=9), NOW)
+    pool.import_transaction(tx("b0", 0, BOB, priority=5), NOW)
+    pool.import_transaction(tx("c0", 0, b"C" * 32, priority=5), NOW)
+    assert names(pool) == ["b0", "c0"]
+    assert {("a0", "dropped"), ("a1", "dropped")} <= set(log.seen)
+
+
+def test_future_queue_is_bounded_in_bytes() -> None:
+    pool = TransactionPool(PoolLimits(future_bytes=3))
+    pool.import_transaction(tx("bb", 1), NOW)
+    with pytest.raises(ImmediatelyDropped):
+        pool.import_transaction(tx("cc", 2), NOW)
+    pool.import_transaction(tx("c", 2), NOW)
+    assert pool.future_count == 2
 
 
 def test_future_queue_is_bounded() -> None:
@@ -218,11 +259,33 @@ def test_providing_nothing_or_what_it_requires() -> None:
     assert len(pool) == 0
 
 
-def test_revalidation_moves_a_transaction_back_to_future() -> None:
+def test_a_future_one_that_a_better_one_anticipated_is_usurped_when_its_turn_comes() -> None:
+    log = Log()
+    pool = TransactionPool(listener=log)
+    pool.import_transaction(tx("late", 1, priority=1), NOW)
+    pool.import_transaction(tx("good", 1, priority=2), NOW)
+    pool.import_transaction(tx("a", 0), NOW)
+    assert names(pool) == ["a", "good"]
+    assert log.seen == [("late", "future"), ("good", "future"), ("a", "ready"), ("late", "ready"),
+                        ("late", "usurped"), ("good", "ready")]  # fmt: skip
+
+
+def test_an_unbanned_one_is_taken_at_once() -> None:
     pool = TransactionPool()
+    pool.remove_invalid(tx("a").hash, NOW)
+    pool.unban(tx("a").hash)
+    assert pool.import_transaction(tx("a"), NOW).name == "ready"
+
+
+def test_revalidation_moves_a_transaction_back_to_future() -> None:
+    log = Log()
+    pool = TransactionPool(listener=log)
     pool.import_transaction(tx("a", 0), NOW)
     pool.import_transaction(tx("b", 1), NOW)
     gap = ValidTransaction(1, (ALICE + b"\xff",), (ALICE + b"\x00",), 64, True)
     pool.update(tx("a").hash, gap, 5)
     assert names(pool) == []
     assert pool.future_count == 2
+    assert log.seen == [("a", "ready"), ("b", "ready"), ("a", "future"), ("b", "future")]
+    pool.update(tx("a").hash, ValidTransaction(1, (), (ALICE + b"\x00",), 64, True), 6)
+    assert names(pool) == ["a", "b"]

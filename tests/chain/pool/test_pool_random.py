@@ -8,9 +8,13 @@ from collections import Counter
 import pytest
 
 from chain.pool import PoolError, PoolLimits, Transaction, TransactionPool
+from chain.pool.pool import _rank
 from chain.pool.validity import ValidTransaction
 
-LIMITS = PoolLimits(ready_count=12, ready_bytes=300, future_count=6, future_bytes=100, per_account=6, ban_seconds=5)
+LIMITS = PoolLimits(
+    ready_count=12, ready_bytes=300, future_count=6, future_bytes=100, per_account=6, per_account_bytes=120,
+    ban_seconds=5,
+)  # fmt: skip
 SENDERS = [bytes([letter]) * 32 for letter in b"ABCDE"]
 
 
@@ -37,7 +41,12 @@ def check(pool: TransactionPool) -> None:
     assert pool.ready_count + pool.future_count == len(every)
     assert sum(len(tx.data) for tx in ready) == pool._ready.size <= LIMITS.ready_bytes
     assert sum(len(tx.data) for tx in every) == pool._ready.size + pool._future.size
-    assert dict(pool._per_account) == dict(Counter(tx.sender for tx in every))
+    assert {sender: len(own.by_hash) for sender, own in pool._accounts.items()} == Counter(tx.sender for tx in every)
+    assert all(len(own.by_hash) <= LIMITS.per_account for own in pool._accounts.values())
+    assert all(own.size <= LIMITS.per_account_bytes for own in pool._accounts.values())
+    assert all(pool.of_sender(sender) == [tx for tx in every if tx.sender == sender] for sender in SENDERS)
+    assert not ready or pool._worst() == max(ready, key=_rank)
+    assert len(pool._by_worth) <= 2 * len(ready) + 65 + LIMITS.ready_count
     provided: set[bytes] = set()
     for tx in ready:
         assert tx.requires <= provided, "a dependant came before its provider"
@@ -49,7 +58,12 @@ def check(pool: TransactionPool) -> None:
     for tx in every:
         if tx.hash not in hashes:
             assert not tx.requires <= provided, "it could be ready"
-    assert {tag for tag, holders in pool._dependants.items() if holders} == {tag for tx in ready for tag in tx.requires}
+    for queue in (pool._ready, pool._future):
+        index: dict[bytes, set[bytes]] = {}
+        for tx in queue.by_hash.values():
+            for tag in tx.requires:
+                index.setdefault(tag, set()).add(tx.hash)
+        assert queue.requiring == index
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -72,7 +86,12 @@ def test_books_agree(seed: int) -> None:
             assert not any(tx_hash in pool for tx_hash in included)
         elif action < 0.9 and known:
             gone = rng.choice(known)
-            pool.remove_invalid(gone, now)
+            if rng.random() < 0.5:
+                pool.remove_invalid(gone, now)
+            else:
+                stay = {tx.hash for tx in before} - {gone}
+                required = set(pool.remove_stale(gone, now))
+                assert required <= {tx.hash for tx in pool.transactions()} <= stay
             assert gone not in pool
             assert pool.is_banned(gone, now)
         elif known:

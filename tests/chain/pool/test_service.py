@@ -46,7 +46,7 @@ async def test_watcher_sees_the_whole_life() -> None:
     pool = PoolService(runtime.validate, GENESIS)
     watch = await pool.submit_and_watch(extrinsic(0))
     runtime.nonce = 1
-    await pool.on_best_changed([block(1, extrinsic(0))], [])
+    pool.on_best_changed([block(1, extrinsic(0))], [])
     pool.on_finalized([b"\x01" * 32])
     seen = [status.name async for status in watch]
     assert seen == ["ready", "inBlock", "finalized"]
@@ -57,12 +57,13 @@ async def test_retracted_transaction_comes_back() -> None:
     pool = PoolService(runtime.validate, GENESIS)
     watch = await pool.submit_and_watch(extrinsic(0))
     runtime.nonce = 1
-    await pool.on_best_changed([block(1, extrinsic(0))], [])
+    pool.on_best_changed([block(1, extrinsic(0))], [])
     runtime.nonce = 0
-    await pool.on_best_changed([block(2)], [block(1, extrinsic(0))])
+    pool.on_best_changed([block(2)], [block(1, extrinsic(0))])
+    await pool.work()
     assert [tx.data for tx in pool.ready()] == [extrinsic(0)]
     runtime.nonce = 1
-    await pool.on_best_changed([block(3, extrinsic(0))], [])
+    pool.on_best_changed([block(3, extrinsic(0))], [])
     pool.on_finalized([b"\x03" * 32])
     seen = [status.name async for status in watch]
     assert seen == ["ready", "inBlock", "retracted", "ready", "inBlock", "finalized"]
@@ -74,7 +75,8 @@ async def test_stale_after_a_strange_block_is_invalid() -> None:
     watch = await pool.submit_and_watch(extrinsic(0))
     runtime.nonce = 1
     other = encode_bytes(b"\x84\x00" + ALICE + b"\x00\x00")  # the same nonce, other content
-    await pool.on_best_changed([block(1, other)], [])
+    pool.on_best_changed([block(1, other)], [])
+    await pool.work()
     assert [status.name async for status in watch] == ["ready", "invalid"]
     assert len(pool.pool) == 0
 
@@ -86,7 +88,7 @@ async def test_refused_leaves_nothing_behind() -> None:
     with pytest.raises(Refused, match="outdated"):
         await pool.submit_and_watch(extrinsic(4))
     assert len(pool.pool) == 0
-    assert pool._watches == {}
+    assert len(pool._watchers) == 0
 
 
 async def test_next_nonce_counts_waiting_ones_without_gap() -> None:
