@@ -304,10 +304,10 @@ class Voter:
     def _finalize_from(self, where: Round | None, now: float) -> list[Action] | None:
         if where is None or where.authorities.set_id != self.authorities.set_id:
             return None
-        target = where.ghost(Kind.PRECOMMIT, self.tree, self.finalized.hash)
-        if target is None or target == self.finalized.hash:
+        target = where.finalizes(self.tree, self.finalized.hash)
+        proof = where.justification(target, self.tree) if target not in (None, self.finalized.hash) else None
+        if proof is None:
             return None
-        proof = where.justification(target, self.tree)
         message = CommitMessage(where.number, where.authorities.set_id, proof.commit)
         actions = self._finalized(proof, now)
         return [*actions, Broadcast(message)] if self._signer is not None else actions
@@ -334,7 +334,7 @@ class Voter:
             return None
         if self._signer.public not in self.round.prevotes:
             return None
-        ghost = self.round.ghost(Kind.PREVOTE, self.tree, self.finalized.hash)
+        ghost = self.round.prevote_ghost(self.tree, self.finalized.hash)
         if ghost is None or not self.tree.is_descendant(ghost, self._floor()):
             return None
         if ghost == self.finalized.hash and now - self.round.started < PATIENCE:
@@ -381,9 +381,11 @@ class Voter:
     # ---- finality
 
     def _ancestries(self, commit: Commit) -> tuple[Header, ...]:
+        """The headers from the precommits' blocks down to the lowest of them."""
         found: dict[bytes, None] = {}
+        lowest = min((signed.vote for signed in commit.precommits), key=lambda vote: vote.target_number, default=None)
         for signed in commit.precommits:
-            path = self.tree.path_up(signed.vote.target_hash, commit.target_hash)
+            path = None if lowest is None else self.tree.path_up(signed.vote.target_hash, lowest.target_hash)
             found.update(dict.fromkeys(path or []))
         return tuple(self.tree.header(one) for one in found)
 
