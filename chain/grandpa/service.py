@@ -23,7 +23,9 @@ from chain.grandpa.authorities import AuthorityState, genesis_state
 from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.messages import (
+    CatchUpRequest,
     CommitMessage,
+    Gossip,
     Justification,
     Kind,
     Neighbor,
@@ -180,7 +182,7 @@ class GrandpaService:
             except Exception:
                 logger.exception("grandpa message of %s", peer)
 
-    def _give(self, peer: str, message: object) -> list[Action]:
+    def _give(self, peer: str, message: Gossip) -> list[Action]:
         now = time.monotonic()
         if isinstance(message, VoteMessage):
             return self.voter.on_vote(message, now, peer)
@@ -190,8 +192,10 @@ class GrandpaService:
             if len(self._ahead) > 1_024:
                 self._ahead.clear()
             self._ahead[peer] = message.set_id
-            return self.voter.on_neighbor(message, peer)
-        return []
+            return self.voter.on_neighbor(message, now, peer)
+        if isinstance(message, CatchUpRequest):
+            return self.voter.on_catch_up_request(message, now, peer)
+        return self.voter.on_catch_up(message, now, peer)
 
     async def _safely(self, what: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -5,8 +5,8 @@ change), precommits the prevote-GHOST once more than two thirds of the weight st
 than two thirds of the precommits share. The next round begins when nothing more can come of this one; late votes of
 the round before are still counted. A missing voter delays nothing while more than two thirds of the weight are there.
 
-Simpler than `finality-grandpa`: no primary's proposal is sent (peers' are ignored); who fell behind catches up by
-commits and justifications, not by CatchUp messages.
+Simpler than `finality-grandpa`: no primary's proposal is sent (peers' are ignored). Who fell behind within a set
+catches up by commits and CatchUp messages (`catch_up.py`), over sets by the justifications of the blocks that end them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 
 from chain.errors import JustificationInvalid
 from chain.grandpa.authorities import AuthoritySet, AuthorityState
+from chain.grandpa.catch_up import BEHIND, make_catch_up, verify_catch_up
 from chain.grandpa.double_vote import DoubleVote, find_double_vote
 from chain.grandpa.errors import MalformedJustification, VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification, verify_signature
 from chain.grandpa.messages import (
+    CatchUp,
+    CatchUpRequest,
     Commit,
     CommitMessage,
     Justification,
@@ -39,6 +42,8 @@ PATIENCE = 1.0  # seconds to wait for better prevotes when their GHOST brings no
 STALLED = 3.0  # seconds without an end of the round until votes of higher rounds make us skip to them
 MAX_BUFFERED = 2_048  # votes kept for later rounds, sets, and blocks not imported yet
 AHEAD = 64  # rounds that a buffered vote may lie ahead
+CATCH_UP_TIMEOUT = 10.0  # seconds to wait for a catch-up before another peer is asked
+CATCH_UP_PAUSE = 1.0  # seconds between two catch-ups that we send; they are large
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Send:
     """Send to one peer."""
 
     peer: str
-    message: CommitMessage
+    message: CommitMessage | CatchUpRequest | CatchUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,8 @@ class Voter:
         self._buffer: dict[tuple[int, int, SignedVote], None] = {}
         self._commits: dict[int, CommitMessage] = {}
         self._previous: Round | None = None
+        self._asked: tuple[str, int, float] | None = None  # peer, round and time of our catch-up request
+        self._caught_up_at = -CATCH_UP_PAUSE  # when we last sent a catch-up
         self._sent_at = now
         self._progress_at = now
         start = self._voted.round if self._voted.set_id == state.current.set_id and self._voted.round else 1
@@ -199,12 +206,58 @@ class Voter:
             return []
         return self._accept(proof, now)
 
-    def on_neighbor(self, message: Neighbor, peer: str) -> list[Action]:
-        """Where a peer stands: one that is behind gets the commit that helps it."""
+    def on_neighbor(self, message: Neighbor, now: float, peer: str) -> list[Action]:
+        """Where a peer stands: one that is behind gets the commit that helps it; one rounds ahead is asked."""
+        if message.set_id == self.authorities.set_id and message.round > self.round.number + BEHIND:
+            return self._request_catch_up(message, now, peer)
         if message.finalized_number + 2 >= self.finalized.number and message.set_id >= self.authorities.set_id:
             return []
         commit = self._commits.get(message.set_id)
         return [Send(peer, commit)] if commit and commit.commit.target_number > message.finalized_number else []
+
+    def _request_catch_up(self, message: Neighbor, now: float, peer: str) -> list[Action]:
+        if self._asked is not None and now - self._asked[2] < CATCH_UP_TIMEOUT:
+            return []
+        self._asked = (peer, message.round - 1, now)
+        return [Send(peer, CatchUpRequest(message.round - 1, message.set_id))]
+
+    def on_catch_up_request(self, message: CatchUpRequest, now: float, peer: str) -> list[Action]:
+        """A peer is rounds behind us: it gets the votes of our last complete round."""
+        last = self._previous
+        if last is None or message.set_id != self.authorities.set_id or last.number < message.round:
+            return []
+        if now - self._caught_up_at < CATCH_UP_PAUSE:
+            return []
+        found = make_catch_up(last, self.tree)
+        if found is None:
+            return []
+        self._caught_up_at = now
+        return [Send(peer, found)]
+
+    def on_catch_up(self, message: CatchUp, now: float, peer: str) -> list[Action]:
+        """The votes of a later round, if we asked this peer for them; raises VoteInvalid.
+
+        A vote for a block that we lack does not count yet: the block is asked for, and we will ask again.
+        """
+        if self._asked is None or self._asked[0] != peer or message.set_id != self.authorities.set_id:
+            return []
+        if message.round < self._asked[1]:
+            raise VoteInvalid(f"a catch-up of round {message.round}, asked was {self._asked[1]}")
+        self._asked = None
+        if message.round <= self.round.number:
+            return []
+        verify_catch_up(message, self.authorities)
+        votes = (*message.prevotes, *message.precommits)
+        caught = Round(message.round, self.authorities, self.finalized.hash, now)
+        for signed in votes:
+            if caught.is_new(signed):
+                caught.add(signed)
+        outcome = caught.outcome(self.tree, self.finalized.hash)
+        if outcome is None or not outcome[1]:
+            return [action for signed in votes for action in self._want(signed.vote, peer)]
+        self.round = caught
+        self._begin(message.round + 1, outcome[0], now)
+        return [*self._replay(now), *self._advance(now)]
 
     def next_change(self) -> Header | None:
         """The block on the best chain that ends the current set, if it is known: ask for its justification if late."""

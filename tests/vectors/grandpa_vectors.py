@@ -16,12 +16,26 @@ from chain.grandpa.authorities import AuthoritySet, encode_voters
 from chain.grandpa.errors import DuplicateVote, UnknownVoter
 from chain.grandpa.finality_proof import find_finality_proof
 from chain.grandpa.justification import JustificationInput, verify_justification
-from chain.grandpa.messages import Commit, Justification, Kind, SignedVote, Vote, localized_payload
+from chain.grandpa.messages import (
+    CatchUp,
+    CatchUpRequest,
+    Commit,
+    CommitMessage,
+    Gossip,
+    Justification,
+    Kind,
+    Neighbor,
+    SignedVote,
+    Vote,
+    VoteMessage,
+    localized_payload,
+)
+from chain.grandpa.voter import Send
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, state, voters
 
 FOLDER = Path(__file__).with_name("grandpa")
-RANDOM_CASES = 200
+RANDOM_CASES = 120
 SEED = 6
 
 
@@ -75,6 +89,10 @@ class Recorded:
                 world.carry(3, world.voters[3].on_block(missed.pop(0), world.now))
             world.block(head)
             world.tick(2)
+            if number == 11:
+                request = CatchUpRequest(2, world.voters[0].authorities.set_id)
+                (self.catch_up,) = world.voters[0].on_catch_up_request(request, world.now, "3")
+        self.sent = world.sent
         self.proofs = {one.header.hash: one.justification for one in world.finalized[0]}
 
     def authorities(self, number: int) -> AuthoritySet:
@@ -112,6 +130,18 @@ def proof_lines(chain: Recorded) -> list[str]:
         fields = (number, authorities.set_id, encode_voters(authorities.voters).hex(), chain.hash_of(number).hex())
         lines.append(" ".join(str(field) for field in (*fields, proof.encode().hex())))
     return lines
+
+
+def message_lines(chain: Recorded) -> list[str]:
+    """`messages.txt`: one gossip message of each kind as our voters sent it, `kind set_id voters message`."""
+    sent = {type(message): message for message in chain.sent}
+    chosen: list[Gossip] = [sent[kind] for kind in (VoteMessage, CommitMessage, Neighbor)]
+    assert isinstance(chain.catch_up, Send)
+    assert isinstance(chain.catch_up.message, CatchUp)
+    authorities = chain.authorities(11)
+    chosen += [CatchUpRequest(2, authorities.set_id), chain.catch_up.message]
+    voters_ = encode_voters(authorities.voters).hex()
+    return [f"{type(one).__name__} {authorities.set_id} {voters_} {one.encode().hex()}" for one in chosen]
 
 
 def voted_cases(chain: Recorded) -> Iterator[Case]:
@@ -200,6 +230,7 @@ def compute_files() -> dict[str, str]:
     chain = Recorded()
     cases = [*voted_cases(chain), *damaged_cases(), *random_cases(random.Random(SEED))]
     files = {"justifications.txt": [case.line for case in cases], "finality_proofs.txt": proof_lines(chain)}
+    files["messages.txt"] = message_lines(chain)
     return {name: "".join(line + "\n" for line in lines) for name, lines in files.items()}
 
 

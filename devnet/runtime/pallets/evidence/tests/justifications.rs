@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use codec::{Decode, DecodeAll, Encode};
 use finality_grandpa::{validate_commit, voter_set::VoterSet, Chain, Error, Message};
-use sp_consensus_grandpa::{check_message_signature, AuthorityId, AuthorityList, GrandpaJustification};
+use sp_consensus_grandpa::{
+    check_message_signature, AuthorityId, AuthorityList, AuthoritySignature, CatchUp, CompactCommit,
+    GrandpaJustification,
+};
 use sp_core::H256;
 use sp_runtime::{
     generic,
@@ -156,5 +159,59 @@ fn finality_proofs_hold_for_a_stock_client_over_set_changes() {
         let target = (block, number + headers.len() as u32);
         assert_eq!(verify(&justification, target, set_id, &voters(&fields[2])), Ok(()), "block {number}");
         assert!(verify(&justification, target, set_id + 1, &voters(&fields[2])).is_err(), "block {number}");
+    }
+}
+
+/// Decodes exactly these bytes, and holds the encoding of what came out against them.
+fn exactly<T: Decode + Encode>(data: &[u8]) -> T {
+    let value = T::decode_all(&mut &data[..]).expect("decodes");
+    assert_eq!(value.encode(), data);
+    value
+}
+
+#[test]
+fn gossip_messages_are_those_of_the_stock_types_and_catch_ups_complete_a_round() {
+    type Signed = finality_grandpa::SignedMessage<H256, u32, AuthoritySignature, AuthorityId>;
+    let mut kinds = BTreeSet::new();
+    for fields in lines("messages.txt") {
+        let data = unhex(&fields[3]);
+        let body = &data[1..];
+        match (fields[0].as_str(), data[0]) {
+            ("VoteMessage", 0) => {
+                let (round, set, signed) = exactly::<(u64, u64, Signed)>(body);
+                assert!(check_message_signature(&signed.message, &signed.id, &signed.signature, round, set).is_valid());
+            }
+            ("CommitMessage", 1) => drop(exactly::<(u64, u64, CompactCommit<Header>)>(body)),
+            ("Neighbor", 2) => assert_eq!(exactly::<(u8, u64, u64, u32)>(body).0, 1),
+            ("CatchUpRequest", 3) => drop(exactly::<(u64, u64)>(body)),
+            ("CatchUp", 4) => {
+                let (set, message) = exactly::<(u64, CatchUp<Header>)>(body);
+                verify_catch_up(&message, set, &voters(&fields[2]));
+            }
+            (kind, variant) => panic!("variant {variant} is no {kind}"),
+        }
+        kinds.insert(data[0]);
+    }
+    assert_eq!(kinds.len(), 5);
+}
+
+/// More than two thirds of the prevotes and of the precommits, all with good signatures.
+fn verify_catch_up(message: &CatchUp<Header>, set_id: u64, voters: &AuthorityList) {
+    let set = VoterSet::<AuthorityId>::new(voters.iter().cloned()).expect("a set");
+    let votes: [Vec<_>; 2] = [
+        message.prevotes.iter().map(|one| (Message::Prevote(one.prevote.clone()), &one.id, &one.signature)).collect(),
+        message
+            .precommits
+            .iter()
+            .map(|one| (Message::Precommit(one.precommit.clone()), &one.id, &one.signature))
+            .collect(),
+    ];
+    for kind in votes {
+        let mut weight = 0;
+        for (vote, id, signature) in kind {
+            assert!(check_message_signature(&vote, id, signature, message.round_number, set_id).is_valid());
+            weight += set.get(id).expect("a voter of the set").weight().get();
+        }
+        assert!(weight >= set.threshold().get());
     }
 }
