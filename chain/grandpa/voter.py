@@ -111,7 +111,15 @@ class Accuse:
     evidence: DoubleVote
 
 
-Action = Broadcast | Send | Want | Finalize | Remember | Accuse
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A forced change took force: store this state of the finalised block, its own announcements are used up."""
+
+    finalized: Header
+    state: AuthorityState
+
+
+Action = Broadcast | Send | Want | Finalize | Remember | Accuse | Switch
 
 
 class Voter:
@@ -133,6 +141,7 @@ class Voter:
         self._previous: Round | None = None
         self._asked: tuple[str, int, float] | None = None  # peer, round and time of our catch-up request
         self._caught_up_at = -CATCH_UP_PAUSE  # when we last sent a catch-up
+        self._due: bytes | None = None  # the block that brought a forced change into force, until it is enacted
         self._sent_at = now
         self._progress_at = now
         start = self._voted.round if self._voted.set_id == state.current.set_id and self._voted.round else 1
@@ -155,7 +164,11 @@ class Voter:
 
     def on_block(self, header: Header, now: float) -> list[Action]:
         """A block was imported."""
-        return self._advance(now) if self.tree.add(header) else []
+        if not self.tree.add(header):
+            return []
+        if self.tree.state_after(header.hash).is_due(header.number):
+            self._due = self._due or header.hash
+        return self._advance(now)
 
     def on_best(self, block_hash: bytes, now: float) -> list[Action]:
         """The best block changed (it was given to on_block before)."""
@@ -320,6 +333,8 @@ class Voter:
         number, set_id = self.round.number, self.authorities.set_id
         if self._signer is None or (self._voted.set_id, self._voted.round) > (set_id, number):
             return []
+        if self.tree.state_after(self._best).forced is not None:
+            return []  # the set is about to be replaced, whatever it does
         vote = Vote(kind, target.hash, target.number)
         signature = self._signer.sign(localized_payload(vote, number, set_id))
         signed = SignedVote(vote, signature, self._signer.public)
@@ -348,7 +363,8 @@ class Voter:
         """Votes, finalises and begins rounds until nothing more is to be done."""
         actions: list[Action] = []
         while True:
-            step = self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
+            step = self._enact_forced(now)
+            step = step or self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
             step = step or self._prevote() or self._precommit(now) or self._next_round(now)
             if step is None:
                 return actions
@@ -430,6 +446,24 @@ class Voter:
             return []
         self._begin(max(reached), self._floor(), now)
         return self._replay(now)
+
+    def _enact_forced(self, now: float) -> list[Action] | None:
+        """Replaces the set by a forced change that is due, once the standard changes up to its median are in force."""
+        if self._due is None:
+            return None
+        path = self.tree.path_up(self._due, self.finalized.hash) if self._due in self.tree else None
+        state = None if path is None else self.tree.state_after(self._due)
+        if path is None or state is None or state.forced is None:
+            self._due = None
+            return None
+        below = (one for one in path if self.tree.header(one).number <= state.forced.median)
+        if any(self.tree.state_after(one).current.set_id != self.authorities.set_id for one in below):
+            return None
+        state = state.enact(self.authorities.set_id, self.tree.header(self._due).number)
+        self._due, self._previous, self._progress_at = None, None, now
+        self.tree.restate(self.finalized.hash, state)
+        self.round = Round(1, state.current, self.finalized.hash, now)
+        return [Switch(self.finalized, state), *self._replay(now)]
 
     # ---- finality
 

@@ -15,7 +15,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     localized_payload,
 )
-from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
+from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Voter, Want
 from chain.identity import Ed25519Key, ed25519_from_seed
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header
 
@@ -36,6 +36,12 @@ def state(*weights: int) -> AuthorityState:
 def change(new: tuple[tuple[bytes, int], ...], delay: int = 0) -> DigestItem:
     """The digest item of a scheduled change."""
     payload = b"\x01" + encode_voters(new) + delay.to_bytes(4, "little")
+    return DigestItem(DigestKind.CONSENSUS, GRANDPA_ENGINE, payload)
+
+
+def forced_change(new: tuple[tuple[bytes, int], ...], delay: int, median: int) -> DigestItem:
+    """The digest item of a forced change."""
+    payload = b"\x02" + median.to_bytes(4, "little") + encode_voters(new) + delay.to_bytes(4, "little")
     return DigestItem(DigestKind.CONSENSUS, GRANDPA_ENGINE, payload)
 
 
@@ -65,6 +71,7 @@ class World:
         self.remembered: dict[int, Voted] = {}
         self.finalized: dict[int, list[Finalize]] = {index: [] for index in range(count)}
         self.accused: dict[int, list[DoubleVote]] = {index: [] for index in range(count)}
+        self.switched: dict[int, Switch] = {}
         self.sent: list[Gossip] = []
 
     def block(self, header: Header, best: bool = True) -> Header:
@@ -97,6 +104,8 @@ class World:
                 self.finalized[sender].append(action)
             elif isinstance(action, Accuse):
                 self.accused[sender].append(action.evidence)
+            elif isinstance(action, Switch):
+                self.switched[sender] = action
             elif not isinstance(action, Want):
                 work += self._deliver(sender, action)
 
