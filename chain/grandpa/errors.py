@@ -5,10 +5,11 @@ JustificationInvalid (chain.errors)
 ├── WrongTarget               it proves another block than the one it came with
 ├── UnknownVoter              a precommit of someone outside the set
 ├── BadSignature              a signature that fails (also: signed for another round or set)
-├── DuplicateVote             the same precommit twice
-├── VoteNotDescendant         a precommit for a block that the ancestries do not lead to the target
+├── DuplicateVote             the same precommit twice, or three of one voter
+├── VoteNotDescendant         a precommit that the ancestries do not lead down to the lowest one
 ├── UnusedAncestry            headers that no vote needs
-└── NotEnoughWeight           precommits of two thirds of the weight or less
+├── NotEnoughWeight           precommits of two thirds of the weight or less
+└── NotHighest                precommits that finalise a block above the target
 VoteInvalid (PeerFault)       a single vote that breaks a rule
 """
 
@@ -34,11 +35,11 @@ class BadSignature(JustificationInvalid):
 
 
 class DuplicateVote(JustificationInvalid):
-    """The same precommit of the same voter stands twice."""
+    """The same precommit of the same voter stands twice, or one voter has three."""
 
 
 class VoteNotDescendant(JustificationInvalid):
-    """A precommit's target does not lead to the commit's target."""
+    """A precommit's target, or the commit's, does not lead down to the lowest precommit's."""
 
 
 class UnusedAncestry(JustificationInvalid):
@@ -51,6 +52,10 @@ class NotEnoughWeight(JustificationInvalid):
     def __init__(self, weight: int, threshold: int, total: int) -> None:
         self.weight, self.threshold, self.total = weight, threshold, total
         super().__init__(f"precommits weigh {weight} of {total}, {threshold} are needed; not final")
+
+
+class NotHighest(JustificationInvalid):
+    """More than two thirds of the weight precommit a block above the target: the proof must be for that one."""
 
 
 class VoteInvalid(PeerFault):

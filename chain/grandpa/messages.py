@@ -1,6 +1,6 @@
 """GRANDPA messages in the standard SCALE encoding.
 
-Source: `finality-grandpa` 0.16 (Message, SignedMessage, Commit, CompactCommit), polkadot-sdk
+Source: `finality-grandpa` 0.16 (Message, SignedMessage, Commit, CompactCommit, CatchUp), polkadot-sdk
 `sc-consensus-grandpa/src/communication/gossip.rs` (GossipMessage), `sp-consensus-grandpa` (localized payload,
 GrandpaJustification). Block numbers are u32, hashes 32 bytes, ids 32-byte ed25519 keys, signatures 64 bytes. Pure.
 """
@@ -114,13 +114,39 @@ class Neighbor:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
-    """A catch-up message (variants 3 and 4), which this node does not speak yet: ignored."""
+class CatchUpRequest:
+    """Asks a peer of the same set for the votes of round `round`, or of a later one that is complete."""
 
-    variant: int
+    round: int
+    set_id: int
+
+    def encode(self) -> bytes:
+        """GossipMessage variant 3."""
+        return b"\x03" + _u64(self.round) + _u64(self.set_id)
 
 
-Gossip = VoteMessage | CommitMessage | Neighbor | Other
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """Votes that complete a round; all are for the base block or above it."""
+
+    set_id: int
+    round: int
+    prevotes: tuple[SignedVote, ...]
+    precommits: tuple[SignedVote, ...]
+    base_hash: bytes
+    base_number: int
+
+    def encode(self) -> bytes:
+        """GossipMessage variant 4; votes without their kind."""
+        lists = (
+            encode_compact(len(votes)) + b"".join(one.encode()[1:] for one in votes)
+            for votes in (self.prevotes, self.precommits)
+        )
+        base = self.base_hash + _u32(self.base_number)
+        return b"".join((b"\x04", _u64(self.set_id), _u64(self.round), *lists, base))
+
+
+Gossip = VoteMessage | CommitMessage | Neighbor | CatchUpRequest | CatchUp
 
 
 def decode_gossip(data: bytes) -> Gossip:
@@ -128,8 +154,6 @@ def decode_gossip(data: bytes) -> Gossip:
     reader = Reader(data)
     try:
         variant = reader.u8("grandpa variant")
-        if variant in (3, 4):
-            return Other(variant)
         message = _read_gossip(reader, variant)
         reader.finish("grandpa message")
     except DecodeError as error:
@@ -164,8 +188,7 @@ class Justification:
         try:
             round_number = reader.u64("round")
             target_hash, target_number = reader.take(32, "target hash"), reader.u32("target number")
-            count = reader.compact(MAX_VOTERS * 2, "precommits")
-            votes = tuple(_read_signed_precommit(reader) for _ in range(count))
+            votes = _read_signed(reader, Kind.PRECOMMIT)
             headers = tuple(Header.read(reader) for _ in range(reader.compact(MAX_ANCESTRIES, "ancestries")))
             reader.finish("justification")
         except DecodeError as error:
@@ -179,7 +202,15 @@ def _read_gossip(reader: Reader, variant: int) -> Gossip:
         if version != 1:
             raise VoteInvalid(f"neighbor packet version {version} is unknown")
         return Neighbor(reader.u64("round"), reader.u64("set id"), reader.u32("finalized number"))
-    if variant > 2:
+    if variant == 3:
+        return CatchUpRequest(reader.u64("round"), reader.u64("set id"))
+    if variant == 4:
+        set_id, round_number = reader.u64("set id"), reader.u64("round")
+        prevotes, precommits = (_read_signed(reader, kind) for kind in (Kind.PREVOTE, Kind.PRECOMMIT))
+        return CatchUp(
+            set_id, round_number, prevotes, precommits, reader.take(32, "base hash"), reader.u32("base number")
+        )
+    if variant > 4:
         raise VoteInvalid(f"grandpa message variant {variant} is unknown")
     round_number, set_id = reader.u64("round"), reader.u64("set id")
     if variant == 0:
@@ -201,9 +232,12 @@ def _read_vote(reader: Reader, kind: Kind) -> Vote:
     return Vote(kind, reader.take(32, "vote hash"), reader.u32("vote number"))
 
 
-def _read_signed_precommit(reader: Reader) -> SignedVote:
-    vote = _read_vote(reader, Kind.PRECOMMIT)
-    return SignedVote(vote, reader.take(64, "signature"), reader.take(32, "id"))
+def _read_signed(reader: Reader, kind: Kind) -> tuple[SignedVote, ...]:
+    """Votes of a kind that is not encoded, each with signature and key; every voter may have two."""
+    count = reader.compact(MAX_VOTERS * 2, f"{kind.name.lower()}s")
+    return tuple(
+        SignedVote(_read_vote(reader, kind), reader.take(64, "signature"), reader.take(32, "id")) for _ in range(count)
+    )
 
 
 def _u64(value: int) -> bytes:

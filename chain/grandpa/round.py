@@ -51,28 +51,44 @@ class Round:
         return {voter for voter, votes in tally.items() if all(one.vote.target_hash in tree for one in votes)}
 
     def supporters(self, kind: Kind, tree: BlockTree, base: bytes) -> dict[bytes, set[bytes]]:
-        """For every block from `base` on that votes lead to: who voted for it or a descendant; equivocators count.
+        """For every block from `base` on that votes lead to: who voted for it or a descendant.
 
         `base` is final already, so whoever votes at all counts for it: also for a fork that we do not know (yet).
         """
         found: dict[bytes, set[bytes]] = {base: self.seen(kind, tree)}
         for voter, votes in self.tally(kind).items():
             for signed in votes:
-                for block_hash in self._path(signed, tree, base):
+                for block_hash in self._path(signed, tree, base) or []:
                     found.setdefault(block_hash, set()).add(voter)
         return found
 
-    def _path(self, signed: SignedVote, tree: BlockTree, base: bytes) -> list[bytes]:
+    def equivocators(self, kind: Kind) -> set[bytes]:
+        """Voters with two votes of a kind: others may have seen a third one for any block."""
+        return {voter for voter, votes in self.tally(kind).items() if len(votes) > 1}
+
+    def _path(self, signed: SignedVote, tree: BlockTree, base: bytes) -> list[bytes] | None:
+        """Blocks from a vote's down to, not with, `base`; None if it does not lead there or its number is wrong."""
         vote = signed.vote
         if vote.target_hash not in tree or tree.header(vote.target_hash).number != vote.target_number:
-            return []
-        return tree.path_up(vote.target_hash, base) or []
+            return None
+        return tree.path_up(vote.target_hash, base)
 
-    def ghost(self, kind: Kind, tree: BlockTree, base: bytes) -> bytes | None:
-        """The highest block from `base` on with more than two thirds of the votes; None if even `base` lacks them."""
+    def prevote_ghost(self, tree: BlockTree, base: bytes) -> bytes | None:
+        """The highest block from `base` on with more than two thirds of the prevotes, equivocators counted for every
+        block; None if even `base` lacks them."""
+        return self._highest(self.supporters(Kind.PREVOTE, tree, base), self.equivocators(Kind.PREVOTE), tree)
+
+    def finalizes(self, tree: BlockTree, base: bytes) -> bytes | None:
+        """The highest block from `base` on that more than two thirds of the weight precommit; None if there is none.
+
+        An equivocator counts only for blocks that its two votes lead to: what is final here can be proved to others.
+        """
+        return self._highest(self.supporters(Kind.PRECOMMIT, tree, base), set(), tree)
+
+    def _highest(self, supporters: dict[bytes, set[bytes]], everywhere: set[bytes], tree: BlockTree) -> bytes | None:
         best: bytes | None = None
-        for block_hash, voters in self.supporters(kind, tree, base).items():
-            if self.weight_of(voters) >= self.authorities.threshold:
+        for block_hash, voters in supporters.items():
+            if self.weight_of(voters | everywhere) >= self.authorities.threshold:
                 number = tree.header(block_hash).number
                 if best is None or number > tree.header(best).number:
                     best = block_hash
@@ -84,7 +100,7 @@ class Round:
         The estimate is the highest block up to the GHOST that may still become final with the votes not seen yet;
         completable means that nothing above it can, so that the next round may begin.
         """
-        ghost = self.ghost(Kind.PREVOTE, tree, base)
+        ghost = self.prevote_ghost(tree, base)
         seen = self.weight_of(self.seen(Kind.PRECOMMIT, tree))
         if ghost is None or seen < self.authorities.threshold:
             return None
@@ -97,20 +113,31 @@ class Round:
         return block_hash, done and not (block_hash == ghost and self._may_become_final(set(), seen))
 
     def _may_become_final(self, supporters: set[bytes], seen: int) -> bool:
+        """Whether a block may get more than two thirds of the precommits: all that we have not seen, those of known
+        equivocators, and of so many more as the set tolerates."""
         total, threshold = self.authorities.total, self.authorities.threshold
-        equivocated = self.weight_of({voter for voter, votes in self.precommits.items() if len(votes) > 1})
-        weight = self.weight_of(supporters)
-        more_equivocation = min(seen - weight, max(0, total - threshold - equivocated))
-        return weight + more_equivocation + total - seen >= threshold
+        equivocators = self.equivocators(Kind.PRECOMMIT)
+        weight = self.weight_of(supporters | equivocators)
+        tolerated = max(0, total - threshold - self.weight_of(equivocators))
+        return weight + min(max(0, seen - weight), tolerated) + total - seen >= threshold
 
-    def justification(self, target: bytes, tree: BlockTree) -> Justification:
-        """The proof that the precommits finalise `target` (call it only when they do)."""
+    def justification(self, target: bytes, tree: BlockTree) -> Justification | None:
+        """The proof that the precommits finalise `target`, which `finalizes` gave.
+
+        One vote of each voter: the lowest that leads to the target. None if these votes stand on two forks above the
+        target: the encoding cannot prove that, it needs a lowest vote below all others.
+        """
         votes: list[SignedVote] = []
         ancestry: dict[bytes, None] = {}
-        for signed in (one for votes_of in self.precommits.values() for one in votes_of):
-            path = self._path(signed, tree, target)
-            if path or signed.vote.target_hash == target:
-                votes.append(signed)
-                ancestry.update(dict.fromkeys(path))
+        for votes_of in self.precommits.values():
+            leading = [one for one in votes_of if self._path(one, tree, target) is not None]
+            if leading:
+                votes.append(min(leading, key=lambda one: one.vote.target_number))
+        lowest = min(votes, key=lambda one: one.vote.target_number).vote.target_hash
+        for signed in votes:
+            path = tree.path_up(signed.vote.target_hash, lowest)
+            if path is None:
+                return None
+            ancestry.update(dict.fromkeys(path))
         headers = tuple(tree.header(one) for one in ancestry)
         return Justification(self.number, Commit(target, tree.header(target).number, tuple(votes)), headers)

@@ -19,11 +19,13 @@ from typing import Protocol
 
 from chain.errors import ChainError, PeerFault
 from chain.events import BestChanged, BlockImported, ChainEvent, EventBus
-from chain.grandpa.authorities import AuthorityState, genesis_state
+from chain.grandpa.authorities import AuthorityState, follow, genesis_state
 from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.messages import (
+    CatchUpRequest,
     CommitMessage,
+    Gossip,
     Justification,
     Kind,
     Neighbor,
@@ -32,7 +34,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     decode_gossip,
 )
-from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
+from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Voter, Want
 from chain.identity import Ed25519Key
 from chain.network import BlockField, NetworkService
 from chain.primitives import Header
@@ -180,7 +182,7 @@ class GrandpaService:
             except Exception:
                 logger.exception("grandpa message of %s", peer)
 
-    def _give(self, peer: str, message: object) -> list[Action]:
+    def _give(self, peer: str, message: Gossip) -> list[Action]:
         now = time.monotonic()
         if isinstance(message, VoteMessage):
             return self.voter.on_vote(message, now, peer)
@@ -190,8 +192,10 @@ class GrandpaService:
             if len(self._ahead) > 1_024:
                 self._ahead.clear()
             self._ahead[peer] = message.set_id
-            return self.voter.on_neighbor(message, peer)
-        return []
+            return self.voter.on_neighbor(message, now, peer)
+        if isinstance(message, CatchUpRequest):
+            return self.voter.on_catch_up_request(message, now, peer)
+        return self.voter.on_catch_up(message, now, peer)
 
     async def _safely(self, what: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -245,6 +249,8 @@ class GrandpaService:
                 self.on_missing(action.peer, action.number, action.block_hash)
             elif isinstance(action, Accuse):
                 self.on_double_vote(action.evidence)
+            elif isinstance(action, Switch):
+                self._files.save_state(action.finalized, action.state)
             elif isinstance(action, Finalize):
                 await self._finalize(action.header.hash, action.justification.encode())
                 if action.header.hash in self.voter.tree:
@@ -318,13 +324,15 @@ class GrandpaFiles:
 
 def _walk(chain: ChainView, number: int, state: AuthorityState) -> AuthorityState:
     """The state after the finalised block, given that after finalised block `number`."""
-    for one in range(number + 1, chain.finalized.number + 1):
-        block_hash = chain.canonical_hash(one)
-        header = None if block_hash is None else chain.header(block_hash)
-        if header is None:
-            raise RuntimeError(f"finalised block #{one} is missing in the database")
-        state = state.after(header)
-    return state
+    return follow(state, (_final_header(chain, one) for one in range(number + 1, chain.finalized.number + 1)))
+
+
+def _final_header(chain: ChainView, number: int) -> Header:
+    block_hash = chain.canonical_hash(number)
+    header = None if block_hash is None else chain.header(block_hash)
+    if header is None:
+        raise RuntimeError(f"finalised block #{number} is missing in the database")
+    return header
 
 
 def _unfinalized(chain: ChainView) -> list[Header]:

@@ -34,6 +34,16 @@ class BlockTree:
         """Authority state after a block in the tree (KeyError otherwise)."""
         return self._states[block_hash]
 
+    def restate(self, block_hash: bytes, state: AuthorityState) -> None:
+        """Gives a block another state, and all blocks above it those that follow from it."""
+        self._states[block_hash] = state
+        floor = self._headers[block_hash].number
+        changed = {block_hash}
+        for other, header in sorted(self._headers.items(), key=lambda item: item[1].number):
+            if header.number > floor and header.parent_hash in changed:
+                self._states[other] = self._states[header.parent_hash].after(header)
+                changed.add(other)
+
     def set_id_for(self, block_hash: bytes) -> int | None:
         """Id of the set that finalises this block; None if its parent is not in the tree."""
         parent = self._states.get(self._headers[block_hash].parent_hash)

@@ -5,8 +5,8 @@ change), precommits the prevote-GHOST once more than two thirds of the weight st
 than two thirds of the precommits share. The next round begins when nothing more can come of this one; late votes of
 the round before are still counted. A missing voter delays nothing while more than two thirds of the weight are there.
 
-Simpler than `finality-grandpa`: no primary's proposal is sent (peers' are ignored); who fell behind catches up by
-commits and justifications, not by CatchUp messages.
+Simpler than `finality-grandpa`: no primary's proposal is sent (peers' are ignored). Who fell behind within a set
+catches up by commits and CatchUp messages (`catch_up.py`), over sets by the justifications of the blocks that end them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 
 from chain.errors import JustificationInvalid
 from chain.grandpa.authorities import AuthoritySet, AuthorityState
+from chain.grandpa.catch_up import BEHIND, make_catch_up, verify_catch_up
 from chain.grandpa.double_vote import DoubleVote, find_double_vote
 from chain.grandpa.errors import MalformedJustification, VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification, verify_signature
 from chain.grandpa.messages import (
+    CatchUp,
+    CatchUpRequest,
     Commit,
     CommitMessage,
     Justification,
@@ -39,6 +42,8 @@ PATIENCE = 1.0  # seconds to wait for better prevotes when their GHOST brings no
 STALLED = 3.0  # seconds without an end of the round until votes of higher rounds make us skip to them
 MAX_BUFFERED = 2_048  # votes kept for later rounds, sets, and blocks not imported yet
 AHEAD = 64  # rounds that a buffered vote may lie ahead
+CATCH_UP_TIMEOUT = 10.0  # seconds to wait for a catch-up before another peer is asked
+CATCH_UP_PAUSE = 1.0  # seconds between two catch-ups that we send; they are large
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Send:
     """Send to one peer."""
 
     peer: str
-    message: CommitMessage
+    message: CommitMessage | CatchUpRequest | CatchUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,15 @@ class Accuse:
     evidence: DoubleVote
 
 
-Action = Broadcast | Send | Want | Finalize | Remember | Accuse
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A forced change took force: store this state of the finalised block, its own announcements are used up."""
+
+    finalized: Header
+    state: AuthorityState
+
+
+Action = Broadcast | Send | Want | Finalize | Remember | Accuse | Switch
 
 
 class Voter:
@@ -126,6 +139,9 @@ class Voter:
         self._buffer: dict[tuple[int, int, SignedVote], None] = {}
         self._commits: dict[int, CommitMessage] = {}
         self._previous: Round | None = None
+        self._asked: tuple[str, int, float] | None = None  # peer, round and time of our catch-up request
+        self._caught_up_at = -CATCH_UP_PAUSE  # when we last sent a catch-up
+        self._due: bytes | None = None  # the block that brought a forced change into force, until it is enacted
         self._sent_at = now
         self._progress_at = now
         start = self._voted.round if self._voted.set_id == state.current.set_id and self._voted.round else 1
@@ -148,7 +164,11 @@ class Voter:
 
     def on_block(self, header: Header, now: float) -> list[Action]:
         """A block was imported."""
-        return self._advance(now) if self.tree.add(header) else []
+        if not self.tree.add(header):
+            return []
+        if self.tree.state_after(header.hash).is_due(header.number):
+            self._due = self._due or header.hash
+        return self._advance(now)
 
     def on_best(self, block_hash: bytes, now: float) -> list[Action]:
         """The best block changed (it was given to on_block before)."""
@@ -199,12 +219,58 @@ class Voter:
             return []
         return self._accept(proof, now)
 
-    def on_neighbor(self, message: Neighbor, peer: str) -> list[Action]:
-        """Where a peer stands: one that is behind gets the commit that helps it."""
+    def on_neighbor(self, message: Neighbor, now: float, peer: str) -> list[Action]:
+        """Where a peer stands: one that is behind gets the commit that helps it; one rounds ahead is asked."""
+        if message.set_id == self.authorities.set_id and message.round > self.round.number + BEHIND:
+            return self._request_catch_up(message, now, peer)
         if message.finalized_number + 2 >= self.finalized.number and message.set_id >= self.authorities.set_id:
             return []
         commit = self._commits.get(message.set_id)
         return [Send(peer, commit)] if commit and commit.commit.target_number > message.finalized_number else []
+
+    def _request_catch_up(self, message: Neighbor, now: float, peer: str) -> list[Action]:
+        if self._asked is not None and now - self._asked[2] < CATCH_UP_TIMEOUT:
+            return []
+        self._asked = (peer, message.round - 1, now)
+        return [Send(peer, CatchUpRequest(message.round - 1, message.set_id))]
+
+    def on_catch_up_request(self, message: CatchUpRequest, now: float, peer: str) -> list[Action]:
+        """A peer is rounds behind us: it gets the votes of our last complete round."""
+        last = self._previous
+        if last is None or message.set_id != self.authorities.set_id or last.number < message.round:
+            return []
+        if now - self._caught_up_at < CATCH_UP_PAUSE:
+            return []
+        found = make_catch_up(last, self.tree)
+        if found is None:
+            return []
+        self._caught_up_at = now
+        return [Send(peer, found)]
+
+    def on_catch_up(self, message: CatchUp, now: float, peer: str) -> list[Action]:
+        """The votes of a later round, if we asked this peer for them; raises VoteInvalid.
+
+        A vote for a block that we lack does not count yet: the block is asked for, and we will ask again.
+        """
+        if self._asked is None or self._asked[0] != peer or message.set_id != self.authorities.set_id:
+            return []
+        if message.round < self._asked[1]:
+            raise VoteInvalid(f"a catch-up of round {message.round}, asked was {self._asked[1]}")
+        self._asked = None
+        if message.round <= self.round.number:
+            return []
+        verify_catch_up(message, self.authorities)
+        votes = (*message.prevotes, *message.precommits)
+        caught = Round(message.round, self.authorities, self.finalized.hash, now)
+        for signed in votes:
+            if caught.is_new(signed):
+                caught.add(signed)
+        outcome = caught.outcome(self.tree, self.finalized.hash)
+        if outcome is None or not outcome[1]:
+            return [action for signed in votes for action in self._want(signed.vote, peer)]
+        self.round = caught
+        self._begin(message.round + 1, outcome[0], now)
+        return [*self._replay(now), *self._advance(now)]
 
     def next_change(self) -> Header | None:
         """The block on the best chain that ends the current set, if it is known: ask for its justification if late."""
@@ -267,6 +333,8 @@ class Voter:
         number, set_id = self.round.number, self.authorities.set_id
         if self._signer is None or (self._voted.set_id, self._voted.round) > (set_id, number):
             return []
+        if self.tree.state_after(self._best).forced is not None:
+            return []  # the set is about to be replaced, whatever it does
         vote = Vote(kind, target.hash, target.number)
         signature = self._signer.sign(localized_payload(vote, number, set_id))
         signed = SignedVote(vote, signature, self._signer.public)
@@ -295,7 +363,8 @@ class Voter:
         """Votes, finalises and begins rounds until nothing more is to be done."""
         actions: list[Action] = []
         while True:
-            step = self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
+            step = self._enact_forced(now)
+            step = step or self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
             step = step or self._prevote() or self._precommit(now) or self._next_round(now)
             if step is None:
                 return actions
@@ -304,10 +373,10 @@ class Voter:
     def _finalize_from(self, where: Round | None, now: float) -> list[Action] | None:
         if where is None or where.authorities.set_id != self.authorities.set_id:
             return None
-        target = where.ghost(Kind.PRECOMMIT, self.tree, self.finalized.hash)
-        if target is None or target == self.finalized.hash:
+        target = where.finalizes(self.tree, self.finalized.hash)
+        proof = where.justification(target, self.tree) if target not in (None, self.finalized.hash) else None
+        if proof is None:
             return None
-        proof = where.justification(target, self.tree)
         message = CommitMessage(where.number, where.authorities.set_id, proof.commit)
         actions = self._finalized(proof, now)
         return [*actions, Broadcast(message)] if self._signer is not None else actions
@@ -334,7 +403,7 @@ class Voter:
             return None
         if self._signer.public not in self.round.prevotes:
             return None
-        ghost = self.round.ghost(Kind.PREVOTE, self.tree, self.finalized.hash)
+        ghost = self.round.prevote_ghost(self.tree, self.finalized.hash)
         if ghost is None or not self.tree.is_descendant(ghost, self._floor()):
             return None
         if ghost == self.finalized.hash and now - self.round.started < PATIENCE:
@@ -378,12 +447,32 @@ class Voter:
         self._begin(max(reached), self._floor(), now)
         return self._replay(now)
 
+    def _enact_forced(self, now: float) -> list[Action] | None:
+        """Replaces the set by a forced change that is due, once the standard changes up to its median are in force."""
+        if self._due is None:
+            return None
+        path = self.tree.path_up(self._due, self.finalized.hash) if self._due in self.tree else None
+        state = None if path is None else self.tree.state_after(self._due)
+        if path is None or state is None or state.forced is None:
+            self._due = None
+            return None
+        below = (one for one in path if self.tree.header(one).number <= state.forced.median)
+        if any(self.tree.state_after(one).current.set_id != self.authorities.set_id for one in below):
+            return None
+        state = state.enact(self.authorities.set_id, self.tree.header(self._due).number)
+        self._due, self._previous, self._progress_at = None, None, now
+        self.tree.restate(self.finalized.hash, state)
+        self.round = Round(1, state.current, self.finalized.hash, now)
+        return [Switch(self.finalized, state), *self._replay(now)]
+
     # ---- finality
 
     def _ancestries(self, commit: Commit) -> tuple[Header, ...]:
+        """The headers from the precommits' blocks down to the lowest of them."""
         found: dict[bytes, None] = {}
+        lowest = min((signed.vote for signed in commit.precommits), key=lambda vote: vote.target_number, default=None)
         for signed in commit.precommits:
-            path = self.tree.path_up(signed.vote.target_hash, commit.target_hash)
+            path = None if lowest is None else self.tree.path_up(signed.vote.target_hash, lowest.target_hash)
             found.update(dict.fromkeys(path or []))
         return tuple(self.tree.header(one) for one in found)
 

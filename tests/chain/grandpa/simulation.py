@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from chain.grandpa.authorities import AuthoritySet, AuthorityState, encode_voters
 from chain.grandpa.double_vote import DoubleVote
-from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
-from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Voted, Voter, Want
+from chain.grandpa.messages import (
+    CatchUp,
+    CatchUpRequest,
+    CommitMessage,
+    Gossip,
+    Kind,
+    SignedVote,
+    Vote,
+    VoteMessage,
+    localized_payload,
+)
+from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Voter, Want
 from chain.identity import Ed25519Key, ed25519_from_seed
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header
 
@@ -26,6 +36,12 @@ def state(*weights: int) -> AuthorityState:
 def change(new: tuple[tuple[bytes, int], ...], delay: int = 0) -> DigestItem:
     """The digest item of a scheduled change."""
     payload = b"\x01" + encode_voters(new) + delay.to_bytes(4, "little")
+    return DigestItem(DigestKind.CONSENSUS, GRANDPA_ENGINE, payload)
+
+
+def forced_change(new: tuple[tuple[bytes, int], ...], delay: int, median: int) -> DigestItem:
+    """The digest item of a forced change."""
+    payload = b"\x02" + median.to_bytes(4, "little") + encode_voters(new) + delay.to_bytes(4, "little")
     return DigestItem(DigestKind.CONSENSUS, GRANDPA_ENGINE, payload)
 
 
@@ -55,7 +71,8 @@ class World:
         self.remembered: dict[int, Voted] = {}
         self.finalized: dict[int, list[Finalize]] = {index: [] for index in range(count)}
         self.accused: dict[int, list[DoubleVote]] = {index: [] for index in range(count)}
-        self.sent: list[VoteMessage | CommitMessage] = []
+        self.switched: dict[int, Switch] = {}
+        self.sent: list[Gossip] = []
 
     def block(self, header: Header, best: bool = True) -> Header:
         """Every voter that is online imports a block."""
@@ -87,14 +104,15 @@ class World:
                 self.finalized[sender].append(action)
             elif isinstance(action, Accuse):
                 self.accused[sender].append(action.evidence)
+            elif isinstance(action, Switch):
+                self.switched[sender] = action
             elif not isinstance(action, Want):
                 work += self._deliver(sender, action)
 
     def _deliver(self, sender: int, action: Broadcast | Send) -> list[tuple[int, Action]]:
         work: list[tuple[int, Action]] = []
         message = action.message
-        if isinstance(message, VoteMessage | CommitMessage):
-            self.sent.append(message)
+        self.sent.append(message)
         for index, voter in enumerate(self.voters):
             if index == sender or index in self.offline:
                 continue
@@ -104,7 +122,11 @@ class World:
                 got = voter.on_vote(message, self.now, str(sender))
             elif isinstance(message, CommitMessage):
                 got = voter.on_commit(message, self.now, str(sender))
+            elif isinstance(message, CatchUpRequest):
+                got = voter.on_catch_up_request(message, self.now, str(sender))
+            elif isinstance(message, CatchUp):
+                got = voter.on_catch_up(message, self.now, str(sender))
             else:
-                got = voter.on_neighbor(message, str(sender))
+                got = voter.on_neighbor(message, self.now, str(sender))
             work += [(index, one) for one in got]
         return work

@@ -6,12 +6,13 @@ import pytest
 
 from chain.grandpa.errors import MalformedJustification, VoteInvalid
 from chain.grandpa.messages import (
+    CatchUp,
+    CatchUpRequest,
     Commit,
     CommitMessage,
     Justification,
     Kind,
     Neighbor,
-    Other,
     SignedVote,
     Vote,
     VoteMessage,
@@ -64,9 +65,22 @@ def test_justification_bytes() -> None:
     assert Justification.decode(bytes.fromhex(wanted)) == proof
 
 
-def test_catch_up_messages_are_ignored() -> None:
-    assert decode_gossip(b"\x03" + bytes(16)) == Other(3)
-    assert decode_gossip(b"\x04whatever") == Other(4)
+def test_catch_up_request_bytes() -> None:
+    wanted = "03" + "0700000000000000" + "0100000000000000"
+    assert CatchUpRequest(7, 1).encode().hex() == wanted
+    assert decode_gossip(bytes.fromhex(wanted)) == CatchUpRequest(7, 1)
+
+
+def test_catch_up_bytes() -> None:
+    prevote = SignedVote(Vote(Kind.PREVOTE, HASH, 2), SIGNATURE, VOTER)
+    message = CatchUp(1, 7, (prevote,), (PRECOMMIT, PRECOMMIT), HASH, 9)
+    tail = "cd" * 64 + "ef" * 32
+    wanted = (
+        "04" + "0100000000000000" + "0700000000000000" + "04" + "ab" * 32 + "02000000" + tail
+        + "08" + 2 * ("ab" * 32 + "04030201" + tail) + "ab" * 32 + "09000000"
+    )  # fmt: skip
+    assert message.encode().hex() == wanted
+    assert decode_gossip(bytes.fromhex(wanted)) == message
 
 
 @pytest.mark.parametrize(
@@ -75,6 +89,8 @@ def test_catch_up_messages_are_ignored() -> None:
         b"",
         b"\x05",
         b"\x02\x02" + bytes(20),
+        b"\x03" + bytes(17),
+        b"\x04" + bytes(16) + b"\xfe\xff\xff\xff",
         VoteMessage(7, 1, PRECOMMIT).encode()[:-1],
         VoteMessage(7, 1, PRECOMMIT).encode() + b"\x00",
         VoteMessage(7, 1, PRECOMMIT).encode().replace(b"\x01\xab", b"\x03\xab"),

@@ -6,7 +6,10 @@ from typing import Any
 
 from substrateinterface import Keypair, SubstrateInterface
 
+from chain.grandpa.authorities import genesis_state
+from chain.grandpa.justification import JustificationInput, verify_justification
 from chain.grandpa.messages import Justification
+from chain.primitives import Header, Reader
 from tests.chain.node_process import NodeProcess, wait_until
 from tests.chain.rpc.client import RpcClient, connect
 
@@ -186,3 +189,23 @@ async def test_justifications_are_told(node: NodeProcess) -> None:
         number = int(node.rpc("chain_getHeader", "0x" + target.hex())["result"]["number"], 16)
         assert node.rpc("chain_getBlockHash", number)["result"] == "0x" + target.hex()
         assert await client.result("grandpa_unsubscribeJustifications", subscription) is True
+
+
+async def test_finality_of_an_old_block_is_proved_and_of_a_future_one_refused(node: NodeProcess) -> None:
+    wait_until(lambda: node.finalized() >= 2, what="block #2 is final")
+    async with connect(node.url) as client:
+        reader = Reader(bytes.fromhex((await client.result("grandpa_proveFinality", 1))[2:]))
+        block_hash = reader.take(32, "block")
+        proof = Justification.decode(reader.bytes_(1 << 20, "justification"))
+        headers = [Header.read(reader) for _ in range(reader.compact(100, "headers"))]
+        reader.finish("finality proof")
+        assert proof.commit.target_hash == block_hash
+        first = await client.result("chain_getBlockHash", 1)
+        above = ["0x" + header.parent_hash.hex() for header in headers[:1]] or ["0x" + block_hash.hex()]
+        assert above == [first]
+        assert [header.hash for header in headers[-1:]] in ([], [block_hash])
+        stored = (node.log.with_suffix("") / "grandpa" / "genesis_authorities.hex").read_text()  # the state may be gone
+        authorities = genesis_state(bytes.fromhex(stored)).current
+        verify_justification(JustificationInput(proof, block_hash, proof.commit.target_number, authorities))
+        assert await client.code("grandpa_proveFinality", 1_000_000) == 4
+        assert await client.code("grandpa_proveFinality", -1) == -32602
