@@ -15,6 +15,7 @@ from chain.grandpa.messages import MAX_VOTERS
 from chain.primitives import GRANDPA_ENGINE, DigestKind, Header, Reader, encode_compact
 
 SCHEDULED_CHANGE, FORCED_CHANGE = 1, 2
+MAX_NUMBER = (1 << 32) - 1  # block numbers are u32
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def announced_change(header: Header) -> PendingChange | None:
         except DecodeError:
             continue
         if voters:
-            return PendingChange(header.number + delay, voters)
+            return PendingChange(min(header.number + delay, MAX_NUMBER), voters)
     return None
 
 
