@@ -28,7 +28,7 @@ from chain.keystore import Keystore, KeystoreError
 from chain.open_chain import load_chain_spec
 from chain.runtime.genesis import GenesisCalls
 from tests.chain.devchain import DevChain, executor
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 from tests.chain.node_process import NodeProcess
 
 ALICE = sr25519_from_uri("//Alice")

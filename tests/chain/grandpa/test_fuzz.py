@@ -30,7 +30,7 @@ from chain.grandpa.messages import (
 from chain.grandpa.service import GrandpaFiles
 from chain.grandpa.voter import Voted
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header, encode_compact
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 
 HASH = bytes([0xAB]) * 32
 HEADER = Header(HASH, 9, HASH, HASH)

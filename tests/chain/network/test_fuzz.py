@@ -27,7 +27,7 @@ from chain.network.messages import (
 from chain.network.protobuf import encode_blob, encode_varint, iter_fields, read_varint
 from chain.network.service import verify_response
 from chain.primitives import Header, aura_seal, encode_bytes, encode_compact
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 
 HASH = bytes([0xAB]) * 32
 HEADER = Header(HASH, 1, HASH, HASH, (aura_seal(b"\x04" * 64),))

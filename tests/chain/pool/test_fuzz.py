@@ -7,7 +7,7 @@ from chain.pool.errors import BadFormat
 from chain.pool.service import read_sender
 from chain.pool.validity import decode_validity, read_validity_error
 from chain.primitives import Reader, encode_bytes
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 
 SIGNED = encode_bytes(b"\x84\x00" + b"\x01" * 32 + b"\x01" + b"\x02" * 64 + b"\x00\x00\x00\x00\x03\x00")
 VALID = b"\x00" + bytes(8) + b"\x04\x0cabc" + b"\x04\x0cdef" + bytes(8) + b"\x01"

@@ -7,7 +7,7 @@ from chain.errors import BlobMalformed, DecodeError
 from chain.runtime.api import RuntimeVersion, decode_authorities, decode_grandpa_authorities, decode_metadata
 from chain.runtime.executor import COMPRESSED_PREFIX, decompress_blob
 from chain.runtime.wasm import count_mutable_globals, find_heap_base
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 
 WASM = (
     b"\x00asm\x01\x00\x00\x00"

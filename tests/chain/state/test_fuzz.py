@@ -17,7 +17,7 @@ from chain.errors import DatabaseCorrupt
 from chain.primitives import Block, Header, aura_pre_runtime, encode_bytes
 from chain.state.database import Batch, Column, Database
 from tests.chain.devchain import DevChain, genesis
-from tests.chain.fuzz import LONG_EXAMPLES, QUICK_EXAMPLES, Target, fuzz, make_tests, mutate
+from tests.fuzz import LONG_EXAMPLES, QUICK_EXAMPLES, Target, fuzz, make_tests, mutate
 
 HEADER = Header(b"\x01" * 32, 7, b"\x02" * 32, b"\x03" * 32, (aura_pre_runtime(7),))
 BLOCK = Block(HEADER, (encode_bytes(b"one"),))

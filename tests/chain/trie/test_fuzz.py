@@ -7,7 +7,7 @@ from chain.primitives import Reader, blake2_256, encode_bytes, encode_compact
 from chain.trie import EMPTY_ROOT, StateVersion, Trie, create_proof, verify_proof
 from chain.trie.compact import verify_compact_proof
 from chain.trie.node import EMPTY_NODE, TrieNode, decode_node, encode_node
-from tests.chain.fuzz import Target, make_tests
+from tests.fuzz import Target, make_tests
 
 PAIRS = {b"key": b"v" * 40, b"keys": b"w", b"other": b"x" * 32, b"k" * 90: b"y"}
 STORE: dict[bytes, bytes] = {}

@@ -3,9 +3,9 @@
 A module gives its decoders as `Target`s to `make_tests`, which makes four tests of them:
 - `test_fuzz`: some random inputs and mutations of valid ones; `test_fuzz_long` (slow): many;
 - `test_bombs`: 64 MiB of zeros and the like, with a bound on time and memory;
-- `test_corpus`: the inputs of `tests/chain/corpus.json`, each of which once found a flaw.
+- `test_corpus`: the inputs of `tests/fuzz_corpus.json`, each of which once found a flaw.
 
-More of it, or one seed again: `AIPOW_FUZZ_EXAMPLES=100000 pytest -m slow tests/chain -k fuzz_long --hypothesis-seed=1`.
+More of it, or one seed again: `AIPOW_FUZZ_EXAMPLES=100000 pytest -m slow tests -k fuzz_long --hypothesis-seed=1`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-CORPUS = Path(__file__).with_name("corpus.json")
+CORPUS = Path(__file__).with_name("fuzz_corpus.json")
 QUICK_EXAMPLES = 80
 LONG_EXAMPLES = int(os.environ.get("AIPOW_FUZZ_EXAMPLES", "5000"))
 ZEROS = 64 << 20  # 64 MiB (= 67,108,864)
