@@ -28,8 +28,8 @@ from chain.keystore import Keystore, KeystoreError
 from chain.open_chain import load_chain_spec
 from chain.runtime.genesis import GenesisCalls
 from tests.chain.devchain import DevChain, executor
-from tests.fuzz import Target, make_tests
 from tests.chain.node_process import NodeProcess
+from tests.fuzz import Target, make_tests
 
 ALICE = sr25519_from_uri("//Alice")
 SPEC: dict[str, Any] = {

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from consensus.commit.hashing import AccountId, Hash32
-
 from miner.roles.finder import _decode as decode_found
 from miner.roles.verifier import decode_commitment
 from miner.store.blobs import BlobStore

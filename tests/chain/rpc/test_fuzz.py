@@ -17,9 +17,9 @@ from chain.rpc.params import Params, parse_block_number, parse_hex
 from chain.rpc.registry import MAX_TOKENS, parse
 from chain.rpc.session import dump
 from chain.rpc.storage_items import parse_child_trie, parse_items
-from tests.fuzz import LONG_EXAMPLES, Target, corpus, fuzz, make_tests
 from tests.chain.node_process import NodeProcess
 from tests.chain.rpc.client import connect
+from tests.fuzz import LONG_EXAMPLES, Target, corpus, fuzz, make_tests
 
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 HASH = "0x" + "22" * 32
