@@ -143,6 +143,7 @@ class Node:
         self.grandpa.on_double_vote = self.evidence.add
         self.rpc = RpcServer(self._rpc_config(), self._rpc_context(), self._metrics())
         await self.rpc.start()
+        self._spawn("database", self._thread.watch())
         self._spawn("grandpa", self.grandpa.run())
         self._spawn("authoring", self.authoring.run())
         self._spawn("network", self._run_network())

@@ -13,17 +13,20 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import base58
 import pytest
 import requests
 
-from chain.identity import ed25519_from_uri, sr25519_from_uri
+from chain.identity import ed25519_from_uri, load_node_key, sr25519_from_uri
 from chain.open_chain import export_spec
 from tests.chain.faults.junk import Strangers
 from tests.chain.faults.machine import Machine, build_shim
@@ -49,12 +52,17 @@ class Ledger:
         self.highest: dict[int, int] = {}
         """Highest final number that each node told, over all its lives."""
         self.broken: list[str] = []
+        self._locks = [threading.Lock() for _ in nodes]  # an answer is judged before the next question is asked
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
     def look(self, index: int) -> int | None:
         """What a node says now is checked and kept; its last final number, None if it does not answer."""
+        with self._locks[index]:
+            return self._look(index)
+
+    def _look(self, index: int) -> int | None:
         try:
             block_hash = self._nodes[index].rpc("chain_getFinalizedHead")["result"]
             number = int(self._nodes[index].rpc("chain_getHeader", block_hash)["result"]["number"], 16)
@@ -135,8 +143,7 @@ def kill_all(net: Network, _index: int) -> None:
     for one in net.random.sample(range(4), 4):
         net.kill(one)
         time.sleep(net.random.uniform(0, 0.3))
-    for one in range(4):
-        net.start(one)
+    start_all(net.nodes)
 
 
 def bad_links(net: Network, index: int) -> None:
@@ -161,9 +168,13 @@ def cut_off(net: Network, index: int) -> None:
 
 def strangers(net: Network, index: int) -> None:
     genesis = bytes.fromhex(net.nodes[index].rpc("chain_getBlockHash", 0)["result"][2:])
-    crowd = Strangers(net.ports[index], net.addresses[index], genesis, net.seed)
-    time.sleep(net.seconds())
-    crowd.stop()
+    crowd, log = Strangers(net.ports[index], net.addresses[index], genesis, net.seed), net.nodes[index].log
+    try:
+        wait_until(lambda: crowd.peer_id, RECOVERY_SECONDS, "the junk peer is connected")
+        wait_until(lambda: f"{crowd.peer_id} broke a rule" in log.read_text(), 30, "its junk is noticed")
+        time.sleep(net.seconds())
+    finally:
+        crowd.stop()
     assert crowd.connections
     assert net.ledger.look(index) is not None, "the node answers"
 
@@ -206,6 +217,19 @@ FAULTS: tuple[Callable[[Network, int], None], ...] = (
 )  # fmt: skip
 
 
+def start_all(nodes: list[NodeProcess]) -> None:
+    """Side by side: each takes seconds."""
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(NodeProcess.start, nodes))
+
+
+def make_address(folder: Path, port: int) -> str:
+    """The multiaddress of a node that was never started: its key is made here."""
+    public = load_node_key(folder / "network").public
+    peer = base58.b58encode(b"\x00\x24\x08\x01\x12\x20" + public).decode()  # identity hash of the protobuf key
+    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}"
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody has now; nodes that are killed come back to theirs."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -245,7 +269,9 @@ def net(tmp_path: Path) -> Iterator[Network]:
                 options += ["--bootnode", address.replace(f"/tcp/{ports[other]}/", f"/tcp/{proxy}/")]
             node = NodeProcess(folder / "node", *options, chain=spec, environment=machines[index].environment)
             nodes.append(node)
-            addresses.append(node.start().bootnode())
+            addresses.append(make_address(folder / "node", ports[index]))
+        start_all(nodes)
+        assert [node.bootnode() for node in nodes] == addresses
         ledger = Ledger(nodes)
         yield Network(nodes, machines, proxies, links, ports, ledger, random.Random(SEED), SEED, addresses)
     finally:
@@ -283,4 +309,22 @@ def agree(net: Network) -> None:
     for node in net.nodes:
         for number, block_hash in net.ledger.final.items():
             assert node.rpc("chain_getBlockHash", number)["result"] == block_hash
+        assert node.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_node_on_a_full_disk_says_so_and_starts_when_there_is_room(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, build_shim(tmp_path))
+    node = NodeProcess(tmp_path / "node", environment=machine.environment)
+    for _ in range(2):  # a new folder, then one that holds a chain
+        machine.set(disk_full=True)
+        environment = {**os.environ, **node.environment}
+        done = subprocess.run(node.arguments, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert "damaged" not in done.stderr
+        assert "Traceback" not in done.stderr
+        machine.set()
+        node.start()
+        assert node.best() == 0
         assert node.stop() == 0

@@ -38,6 +38,8 @@ class Strangers:
         self._held: list[socket.socket] = []
         self.connections = 0
         """How many times somebody got in."""
+        self.peer_id = ""
+        """The junk peer's id, once it is connected."""
         self._threads = [threading.Thread(target=self._knock), threading.Thread(target=self._run_peer)]
         for thread in self._threads:
             thread.start()
@@ -72,6 +74,7 @@ class Strangers:
         await service.start()
         try:
             while not self._stop.is_set():
+                self.peer_id = self.peer_id or (service.peer_id if service.peers() else "")
                 for protocol in ("announce", "transactions", "grandpa"):
                     junk = self._random.randbytes(self._random.randrange(1, 4_096))
                     service._bridge.send_all(protocol, junk)  # noqa: SLF001 - it has no method for what is wrong
