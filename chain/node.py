@@ -22,7 +22,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from chain.authoring import AuthoringService
+from chain.authoring import AuthoringService, SpentSlots
 from chain.blockchain import Blockchain
 from chain.chain_spec import ChainSpec
 from chain.equivocation import EvidenceBox
@@ -135,8 +135,9 @@ class Node:
         self.network = self._make_network(node_key)
         self.sync = SyncService(self.chain, self._thread, self.imports, self.network)
         self.authoring = AuthoringService(
-            self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author
-        )
+            self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author,
+            SpentSlots(config.base_path / "spent_slots.json"),
+        )  # fmt: skip
         self.grandpa = await self._make_grandpa(grandpa_key)
         self.sync.on_justification = self.grandpa.on_justification
         self.grandpa.on_missing = self.sync.on_head
