@@ -148,6 +148,12 @@ class Blockchain:
         elif stored != header.hash:
             raise WrongGenesis(self.database.path, stored, header.hash)
         self.genesis_hash = header.hash
+        try:
+            self._load_tree()
+        except UnknownBlock as error:
+            raise DatabaseCorrupt(self.database.path, f"it lacks block 0x{error.block_hash.hex()}") from error
+
+    def _load_tree(self) -> None:
         finalized = self._store.finalized_hash()
         root = self._header(finalized)
         self._tree = ForkTree(finalized, root.number)

@@ -35,6 +35,8 @@ class BlockStore:
             header = Header.decode(data)
         except DecodeError as error:
             raise DatabaseCorrupt(self._db.path, str(error)) from error
+        if header.hash != block_hash:
+            raise DatabaseCorrupt(self._db.path, f"what is stored as header 0x{block_hash.hex()} is another one")
         self._headers[block_hash] = header
         while len(self._headers) > CACHED_HEADERS:
             self._headers.popitem(last=False)
@@ -54,7 +56,10 @@ class BlockStore:
 
     def hash_of(self, number: int) -> bytes | None:
         """The best chain's block of this number."""
-        return self._db.get(Column.CANONICAL, number.to_bytes(4, "big")) if 0 <= number < 1 << 32 else None
+        found = self._db.get(Column.CANONICAL, number.to_bytes(4, "big")) if 0 <= number < 1 << 32 else None
+        if found is not None and len(found) != HASH_BYTES:
+            raise DatabaseCorrupt(self._db.path, f"its entry for block #{number} is no hash")
+        return found
 
     def is_used(self) -> bool:
         """Whether anything was ever stored."""
@@ -62,11 +67,11 @@ class BlockStore:
 
     def best_hash(self) -> bytes:
         """The best block's hash."""
-        return self._meta(_BEST)
+        return self._hash(_BEST)
 
     def finalized_hash(self) -> bytes:
         """The finalised block's hash."""
-        return self._meta(_FINALIZED)
+        return self._hash(_FINALIZED)
 
     def leaves(self) -> list[bytes]:
         """Tips of all forks."""
@@ -78,7 +83,16 @@ class BlockStore:
 
     def pruned_below(self) -> int:
         """States of blocks below this number are gone."""
-        return int.from_bytes(self._db.get(Column.META, _PRUNED) or b"", "little")
+        found = self._db.get(Column.META, _PRUNED)
+        if found is not None and len(found) != 4:
+            raise DatabaseCorrupt(self._db.path, f"its entry {_PRUNED.decode()!r} is malformed")
+        return int.from_bytes(found or b"", "little")
+
+    def _hash(self, name: bytes) -> bytes:
+        value = self._meta(name)
+        if len(value) != HASH_BYTES:
+            raise DatabaseCorrupt(self._db.path, f"its entry {name.decode()!r} is no hash")
+        return value
 
     def _meta(self, name: bytes) -> bytes:
         value = self._db.get(Column.META, name)

@@ -36,6 +36,12 @@ MAX_KEY_BYTES = 4_096
 MAX_RAW_ENTRIES = 1_000_000
 """Bound on the entries of a raw genesis."""
 
+MAX_TOKENS = 2 * MAX_RAW_ENTRIES
+"""Brackets and commas of a spec file: each may become an object of some 100 bytes."""
+
+MAX_DEPTH = 128
+"""Objects and lists inside each other, as in the JSON reader of a stock node."""
+
 MAX_BOOT_NODES = 256
 MAX_TEXT_CHARS = 256
 
@@ -168,7 +174,10 @@ def read_chain_spec(path: Path) -> ChainSpec:
         size = path.stat().st_size
         if size > MAX_SPEC_BYTES:
             raise UnreadableSpec(path, f"{size} bytes, at most {MAX_SPEC_BYTES} are read")
-        value = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if sum(map(data.count, (b",", b"[", b"{"))) > MAX_TOKENS:
+            raise UnreadableSpec(path, f"more than {MAX_TOKENS} values")
+        value = json.loads(data)
     except OSError as error:
         raise UnreadableSpec(path, error.strerror or "cannot be read") from error
     except (ValueError, RecursionError) as error:
@@ -180,6 +189,8 @@ def read_chain_spec(path: Path) -> ChainSpec:
 
 def parse_chain_spec(value: Json) -> ChainSpec:
     """Checks a decoded spec; unknown fields are ignored, as stock nodes do. Raises `BadSpecField`."""
+    if _is_deeper(value, MAX_DEPTH):
+        raise BadSpecField("genesis", f"the spec is nested deeper than {MAX_DEPTH}")
     chain_type = _text(value, "chainType", default="Live")
     if chain_type not in CHAIN_TYPES:
         raise BadSpecField("chainType", f"{chain_type!r} is none of {', '.join(CHAIN_TYPES)}")
@@ -322,10 +333,13 @@ def _parse_children(value: object) -> dict[bytes, dict[bytes, bytes]]:
 def _parse_entries(value: Json, field_name: str) -> dict[bytes, bytes]:
     if len(value) > MAX_RAW_ENTRIES:
         raise BadSpecField(field_name, f"{len(value)} entries, at most {MAX_RAW_ENTRIES}")
-    return {
+    entries = {
         _bytes(key, f"{field_name} key", MAX_KEY_BYTES): _bytes(entry, f"{field_name}[{key}]", MAX_CODE_BYTES)
         for key, entry in value.items()
     }
+    if len(entries) != len(value):
+        raise BadSpecField(field_name, "a key stands there twice, in upper and in lower case")
+    return entries
 
 
 def _text(value: Json, field: str, default: str | None = None) -> str:
@@ -343,9 +357,27 @@ def _bytes(value: object, field: str, limit: int) -> bytes:
     if len(value) > 2 + 2 * limit:
         raise BadSpecField(field, f"more than {limit} bytes")
     try:
-        return bytes.fromhex(value[2:])
+        data = bytes.fromhex(value[2:])
     except ValueError as error:
         raise BadSpecField(field, "it has characters that are no hex digits, or an odd number of them") from error
+    if 2 * len(data) != len(value) - 2:  # fromhex passes over blanks
+        raise BadSpecField(field, "there are blanks among its hex digits")
+    return data
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Whether objects and lists are nested deeper than that."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)  # type: ignore[attr-defined]
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _hex_map(entries: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -16,7 +16,7 @@
     ├── Misuse                           the caller asked for what cannot be
     │   ├── UnknownBlock  StatePruned  UnknownParent
     │   ├── NotOurSlot                   authoring was asked for in a slot of another key
-    │   ├── DatabaseLocked  DatabaseCorrupt  WrongGenesis
+    │   ├── DatabaseLocked  DatabaseCorrupt  DatabaseUnwritable  WrongGenesis
     │   └── RuntimeUnusable              the Wasm blob cannot be run by this host
     │       ├── BlobMalformed  UnknownImports  MissingExport
     │       └── GenesisRejected
@@ -33,9 +33,9 @@ from __future__ import annotations
 
 __all__ = [
     "AllocatorFault", "BlobMalformed", "BodyInvalid", "BodyTooLarge", "ChainError",
-    "ConflictsWithFinalized", "DatabaseCorrupt", "DatabaseLocked", "DecodeError", "ExecutionRejected", "FutureSlot",
-    "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid", "KnownBad", "MissingExport", "MissingSeal",
-    "Misuse", "NotOurSlot",
+    "ConflictsWithFinalized", "DatabaseCorrupt", "DatabaseLocked", "DatabaseUnwritable", "DecodeError",
+    "ExecutionRejected", "FutureSlot", "GenesisRejected", "HeaderInvalid", "HostFault", "JustificationInvalid",
+    "KnownBad", "MissingExport", "MissingSeal", "Misuse", "NotOurSlot",
     "PeerFault", "ProofInvalid", "RuntimeTrapped", "RuntimeUnusable", "SlotNotIncreasing", "StatePruned",
     "TransactionFault", "TrieCorrupt", "UnknownBlock", "UnknownImports", "UnknownParent", "WrongAuthor", "WrongDigest",
     "WrongExtrinsicsRoot", "WrongGenesis", "WrongNumber", "WrongParent", "WrongSeal", "WrongStateRoot",
@@ -202,6 +202,14 @@ class DatabaseCorrupt(Misuse):
     def __init__(self, path: str, detail: str) -> None:
         self.path, self.detail = path, detail
         super().__init__(f"{path} is damaged ({detail}); move it away and sync again")
+
+
+class DatabaseUnwritable(Misuse):
+    """The database folder cannot be written (a full disk, for instance); what it holds is whole."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path, self.detail = path, detail
+        super().__init__(f"{path} cannot be written ({detail}); make room on the disk and start again: nothing is lost")
 
 
 class WrongGenesis(Misuse):

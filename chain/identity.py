@@ -30,7 +30,7 @@ MAX_URI_CHARS = 1_024
 NODE_KEY_FILE = "secret_ed25519"
 """Name of the node key inside `<base path>/network`, as a stock node names it (64 hex digits)."""
 
-_URI = re.compile(r"^(?P<phrase>0x[0-9a-fA-F]{64}|[a-z]+( [a-z]+)*)?(?P<path>(//?[^/]+)*)(///(?P<password>.*))?$")
+_URI = re.compile(r"(?P<phrase>0x[0-9a-fA-F]{64}|[a-z]+( [a-z]+)*)?(?P<path>(//?[^/]+)*)(///(?P<password>.*))?")
 _JUNCTION = re.compile(r"(//?)([^/]+)")
 _ED25519_HDKD = b"\x2cEd25519HDKD"  # SCALE of the string: compact(11) = 11 << 2 = 0x2c
 
@@ -141,11 +141,14 @@ def load_node_key(folder: Path) -> Ed25519Key:
     path = folder / NODE_KEY_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = path.with_suffix(".new")  # a process killed here leaves no half a key
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(os.urandom(32).hex())
+        temporary.replace(path)
     try:
-        seed = bytes.fromhex(path.read_text()[:128].strip())
+        with path.open() as file:
+            seed = bytes.fromhex(file.read(128).strip())
     except (OSError, ValueError) as error:
         raise BadNodeKey(path, str(error)) from error
     if len(seed) != 32:
@@ -162,8 +165,8 @@ def _checked_seed(seed: bytes) -> bytes:
 def _parse_uri(uri: str) -> tuple[bytes, list[_Junction]]:
     if len(uri) > MAX_URI_CHARS:
         raise BadSecretUri(f"longer than {MAX_URI_CHARS} characters")
-    match = _URI.match(uri)
-    if match is None or not uri:
+    match = _URI.fullmatch(uri)
+    if match is None or not uri or not _is_utf8(uri):
         raise BadSecretUri("it does not have the form phrase//path")
     phrase = match["phrase"] or DEV_PHRASE
     if phrase.startswith("0x"):
@@ -176,6 +179,15 @@ def _parse_uri(uri: str) -> tuple[bytes, list[_Junction]]:
         except Exception as error:  # the binding raises its own type for each cause
             raise BadSecretUri("the phrase is no BIP-39 mnemonic") from error
     return seed, [_junction(text, mark == "//") for mark, text in _JUNCTION.findall(match["path"])]
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it has UTF-8 bytes: JSON can hold halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _junction(text: str, is_hard: bool) -> _Junction:

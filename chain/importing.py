@@ -17,6 +17,7 @@ from chain.blockchain import Blockchain
 from chain.errors import (
     BodyInvalid,
     BodyTooLarge,
+    DatabaseUnwritable,
     FutureSlot,
     HeaderInvalid,
     KnownBad,
@@ -40,10 +41,24 @@ class ChainThread:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="chain")
+        self._is_broken = asyncio.Event()
+        self._reason: DatabaseUnwritable | None = None
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """The function's result, from the chain thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        except DatabaseUnwritable as error:
+            self._reason = error
+            self._is_broken.set()
+            raise
+
+    async def watch(self) -> None:
+        """Waits until the database takes no more writes and raises DatabaseUnwritable: whoever asked for the write may
+        go on with other work, the node must not."""
+        await self._is_broken.wait()
+        if self._reason is not None:
+            raise self._reason
 
     def close(self) -> None:
         """Waits for the running call; no further ones are taken."""

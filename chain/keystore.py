@@ -117,7 +117,8 @@ class Keystore:
             return
         try:
             name = bytes.fromhex(path.name)
-            uri = json.loads(path.read_text()[:4_096])
+            with path.open() as file:
+                uri = json.loads(file.read(4_096))
             self._add(name[:4], str(uri), name[4:])
-        except (OSError, ValueError, KeystoreError, BadSecretUri) as error:
+        except (OSError, ValueError, RecursionError, KeystoreError, BadSecretUri) as error:
             raise KeystoreError(f"keystore file {path} is unreadable ({error}); move it away") from error

@@ -22,7 +22,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from chain.authoring import AuthoringService
+from chain.authoring import AuthoringService, SpentSlots
 from chain.blockchain import KEPT_STATES, Blockchain
 from chain.chain_spec import ChainSpec
 from chain.equivocation import EvidenceBox
@@ -140,8 +140,9 @@ class Node:
         self.pool.on_fault = self.network.report
         self.sync = SyncService(self.chain, self._thread, self.imports, self.network)
         self.authoring = AuthoringService(
-            self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author
-        )
+            self.chain, self._thread, self.imports, self.pool, self.keystore, self._may_author,
+            SpentSlots(config.base_path / "spent_slots.json"),
+        )  # fmt: skip
         self.grandpa = await self._make_grandpa(grandpa_key)
         self.sync.on_justification = self.grandpa.on_justification
         self.grandpa.on_missing = self.sync.on_head
@@ -149,6 +150,7 @@ class Node:
         self.rpc = RpcServer(self._rpc_config(), self._rpc_context(), self._metrics())
         await self.rpc.start()
         self._spawn("pool", self.pool.run())
+        self._spawn("database", self._thread.watch())
         self._spawn("grandpa", self.grandpa.run())
         self._spawn("authoring", self.authoring.run())
         self._spawn("network", self._run_network())

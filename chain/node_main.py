@@ -18,7 +18,7 @@ from chain.open_chain import export_spec, load_chain_spec
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs until SIGINT or SIGTERM. Exit code 1 and one line on stderr for any error of ours."""
+    """Runs until SIGINT or SIGTERM. Exit code 1 and one line on stderr for any error of ours or the system's."""
     options = parse_options(arguments)
     level = logging.DEBUG if options.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
             return
         with tempfile.TemporaryDirectory(prefix="aipow-node-") as folder:
             asyncio.run(_serve(options, Path(folder)))
-    except (ChainError, TimeoutError) as error:
+    except (ChainError, TimeoutError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -18,6 +18,7 @@ from chain.grandpa.messages import MAX_VOTERS
 from chain.primitives import GRANDPA_ENGINE, DigestKind, Header, Reader, encode_compact
 
 SCHEDULED_CHANGE, FORCED_CHANGE = 1, 2
+MAX_NUMBER = (1 << 32) - 1  # block numbers are u32
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,10 @@ def announced_changes(header: Header) -> tuple[PendingChange | None, ForcedChang
             continue
         if not voters or not all(weight for _, weight in voters):
             continue
+        effective = min(header.number + delay, MAX_NUMBER)
         if variant == FORCED_CHANGE:
-            return None, ForcedChange(header.number + delay, voters, median)
-        standard = standard or PendingChange(header.number + delay, voters)
+            return None, ForcedChange(effective, voters, median)
+        standard = standard or PendingChange(effective, voters)
     return standard, None
 
 

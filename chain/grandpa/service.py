@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from chain.errors import ChainError, PeerFault
+from chain.errors import ChainError, DecodeError, PeerFault
 from chain.events import BestChanged, BlockImported, ChainEvent, EventBus
 from chain.grandpa.authorities import AuthorityState, follow, genesis_state
 from chain.grandpa.double_vote import DoubleVote
@@ -263,8 +263,10 @@ async def load_genesis_authorities(folder: Path, read: Callable[[], Awaitable[by
     The state of genesis is pruned on a long chain, and `read` would raise StatePruned.
     """
     path = folder / "genesis_authorities.hex"
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        return bytes.fromhex(path.read_text())
+    with contextlib.suppress(FileNotFoundError, ValueError, DecodeError):
+        authorities = bytes.fromhex(path.read_text())
+        genesis_state(authorities)
+        return authorities
     authorities = await read()
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".new")
@@ -295,10 +297,10 @@ class GrandpaFiles:
         try:
             data = json.loads(self._votes.read_text())
             prevote, precommit = (_signed(data.get(name)) for name in ("prevote", "precommit"))
-            return Voted(int(data["set_id"]), int(data["round"]), prevote, precommit)
+            return Voted(_natural(data["set_id"], 64), _natural(data["round"], 64), prevote, precommit)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _DAMAGE as error:
             logger.warning("%s is damaged (%s) and ignored", self._votes, error)
             return None
 
@@ -310,11 +312,11 @@ class GrandpaFiles:
         """The state after the finalised block, from the stored one on; None if it cannot be used."""
         try:
             data = json.loads(self._state.read_text())
-            number, block_hash = int(data["number"]), bytes.fromhex(data["hash"])
+            number, block_hash = _natural(data["number"], 32), bytes.fromhex(data["hash"])
             state = AuthorityState.decode(bytes.fromhex(data["state"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, PeerFault) as error:
+        except (*_DAMAGE, PeerFault) as error:
             logger.warning("%s is damaged (%s) and ignored", self._state, error)
             return None
         if number > chain.finalized.number or chain.canonical_hash(number) != block_hash:
@@ -344,6 +346,16 @@ def _unfinalized(chain: ChainView) -> list[Header]:
             found[header.hash] = header
             header = chain.header(header.parent_hash)
     return sorted(found.values(), key=lambda one: one.number)
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a file of any content may raise."""
+
+
+def _natural(value: object, bits: int) -> int:
+    if type(value) is not int or not 0 <= value < 1 << bits:
+        raise ValueError(f"{str(value)[:32]} is no number of {bits} bits")
+    return value
 
 
 def _signed(text: str | None) -> SignedVote | None:

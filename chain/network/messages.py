@@ -11,7 +11,7 @@ from enum import IntEnum, IntFlag
 
 from chain.errors import DecodeError, PeerFault
 from chain.network.errors import BadMessage
-from chain.network.protobuf import encode_blob, encode_uint, encode_varint, iter_fields
+from chain.network.protobuf import FieldBudget, encode_blob, encode_uint, encode_varint, iter_fields
 from chain.primitives import Header, Reader, encode_bytes, encode_compact
 
 MAX_ANNOUNCE_BYTES = 1 << 20  # 1 MiB (= 1,048,576): as a stock node
@@ -33,6 +33,9 @@ class Role(IntFlag):
     AUTHORITY = 4
 
 
+ROLES = range(8)  # role bytes: any of the three bits
+
+
 @dataclass(frozen=True, slots=True)
 class Handshake:
     """What a node says of itself when a block-announces substream opens; hashes are 32 bytes."""
@@ -51,7 +54,9 @@ class Handshake:
         """Raises BadMessage."""
         if len(data) != 69:
             raise BadMessage(f"a block-announces handshake has 69 bytes, not {len(data)}")
-        return Handshake(Role(data[0] & 7), int.from_bytes(data[1:5], "little"), data[5:37], data[37:69])
+        if data[0] not in ROLES:
+            raise BadMessage(f"role byte {data[0]} is unknown")
+        return Handshake(Role(data[0]), int.from_bytes(data[1:5], "little"), data[5:37], data[37:69])
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +188,11 @@ class BlockData:
         return b"".join(parts)
 
     @staticmethod
-    def decode(data: bytes, fields: BlockField) -> BlockData:
+    def decode(data: bytes, fields: BlockField, budget: FieldBudget | None = None) -> BlockData:
         """Raises BadMessage. An empty body is told from an absent one by what was asked."""
         block_hash, header, justification = b"", None, None
         body: list[bytes] = []
-        for number, value in iter_fields(data):
+        for number, value in iter_fields(data, budget):
             if number == 1 and isinstance(value, bytes):
                 block_hash = _sized(value, 32, "block hash")
             elif number == 2 and isinstance(value, bytes):
@@ -209,11 +214,12 @@ def encode_response(blocks: list[BlockData]) -> bytes:
 def decode_response(data: bytes, request: BlockRequest) -> list[BlockData]:
     """The blocks of an answer to `request`; raises BadMessage, also when there are more than asked for."""
     blocks: list[BlockData] = []
-    for number, value in iter_fields(data):
+    budget = FieldBudget()
+    for number, value in iter_fields(data, budget):
         if number == 1 and isinstance(value, bytes):
             if len(blocks) >= (request.max_blocks or MAX_BLOCKS_PER_REQUEST):
                 raise BadMessage("more blocks than asked for")
-            blocks.append(BlockData.decode(value, request.fields))
+            blocks.append(BlockData.decode(value, request.fields, budget))
     return blocks
 
 

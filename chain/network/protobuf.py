@@ -10,6 +10,21 @@ from collections.abc import Iterator
 from chain.network.errors import BadMessage
 
 MAX_VARINT_BYTES = 10  # ceil(64 / 7)
+MAX_FIELDS = 1 << 17  # = 131,072 fields of a message and of those inside it together
+
+
+class FieldBudget:
+    """How many fields may still be read of a message and of those inside it: two bytes can be one, so that 16 MiB would
+    take seconds."""
+
+    def __init__(self, fields: int = MAX_FIELDS) -> None:
+        self._left = fields
+
+    def spend(self) -> None:
+        """Counts one field; raises BadMessage when there were too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise BadMessage("a protobuf message has too many fields")
 
 
 def encode_varint(value: int) -> bytes:
@@ -48,10 +63,14 @@ def encode_blob(field: int, value: bytes) -> bytes:
     return encode_varint(field << 3 | 2) + encode_varint(len(value)) + value
 
 
-def iter_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) in order; unknown fields come too; raises BadMessage on malformed bytes."""
-    offset = 0
+def iter_fields(data: bytes, budget: FieldBudget | None = None) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, value) in order; unknown fields come too; raises BadMessage on malformed bytes.
+
+    Messages inside others are given the budget of the outermost.
+    """
+    offset, budget = 0, budget or FieldBudget()
     while offset < len(data):
+        budget.spend()
         key, offset = read_varint(data, offset)
         field, wire = key >> 3, key & 7
         if field == 0:

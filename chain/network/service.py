@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from chain.errors import DecodeError
 from chain.network.bridge import Bridge
 from chain.network.errors import BadMessage, BadResponse, NotRunning, RequestFailed
 from chain.network.events import NetworkEvent
@@ -222,7 +223,10 @@ def verify_response(request: BlockRequest, blocks: list[BlockData], peer: str) -
             continue
         if block.header is None:
             raise BadResponse("a block without the header asked for", peer)
-        header = Header.decode(block.header)
+        try:
+            header = Header.decode(block.header)
+        except DecodeError as error:
+            raise BadResponse(f"a header does not decode: {error}", peer) from error
         if header.hash != block.hash:
             raise BadResponse(f"header #{header.number} does not hash to its block's hash", peer)
         headers.append(header)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from scalecodec.utils.ss58 import ss58_decode
@@ -12,6 +13,7 @@ MAX_HEX_BYTES = 8 * 1024 * 1024
 MAX_KEYS = 4_096
 MAX_TEXT_CHARS = 4_096
 MAX_U32 = 2**32 - 1
+HEX_NUMBER = re.compile("0x[0-9a-fA-F]{1,8}")
 
 
 class Params:
@@ -73,6 +75,10 @@ class Params:
         value = self._next(name)
         if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
             raise InvalidParams(name, f"expected a string of at most {MAX_TEXT_CHARS} characters")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # JSON can hold half a surrogate pair
+            raise InvalidParams(name, "it has characters that are none") from error
         return value
 
     def raw(self, name: str) -> Any:
@@ -124,11 +130,8 @@ def parse_hex(value: Any, name: str, limit: int) -> bytes:
 
 def parse_block_number(value: Any, name: str) -> int:
     """A block number: an integer, or a 0x-hex number as polkadot.js sends it."""
-    if isinstance(value, str) and value.startswith("0x") and len(value) <= 10:
-        try:
-            value = int(value[2:], 16)
-        except ValueError as error:
-            raise InvalidParams(name, "no hex number") from error
+    if isinstance(value, str) and HEX_NUMBER.fullmatch(value):
+        value = int(value[2:], 16)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_U32:
         raise InvalidParams(name, "expected a block number")
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ class Registry:
 
     async def _answer_one(self, context: RpcContext, request: Any, session: Session | None) -> str | None:
         request_id = request.get("id") if isinstance(request, dict) else None
-        if not isinstance(request_id, (int, str, float, type(None))) or isinstance(request_id, bool):
+        if not _is_id(request_id):
             request_id = None
         try:
             result = await self._call(context, request, session)
@@ -182,15 +183,26 @@ class Registry:
         return session.start(subscription.event, await subscription.open(context, params))
 
 
+def _is_id(value: Any) -> bool:
+    """Whether it may be given back as an id: 1e999, for one, would be no JSON any more."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (int, str, type(None))) and not isinstance(value, bool)
+
+
 def parse(message: str | bytes) -> Any:
     """JSON of a message, with bounds on its depth and on what it takes in memory. Raises `RpcError`."""
     try:
         text = message if isinstance(message, str) else message.decode()
         if sum(map(text.count, ",[{")) > MAX_TOKENS:
             raise InvalidRequest(f"more than {MAX_TOKENS} values; split it")
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RpcError(PARSE_ERROR, "Parse error") from error
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def error_body(request_id: Any, error: RpcError) -> dict[str, Any]:

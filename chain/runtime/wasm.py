@@ -7,17 +7,19 @@ from chain.errors import BlobMalformed
 _CUSTOM_SECTION, _GLOBAL_SECTION, _EXPORT_SECTION = 0, 6, 7
 _GLOBAL_KIND = 3
 _I32_CONST = 0x41
+MAX_LEB_BYTES = 5  # of a u32: ceil(32 / 7)
+MAX_SECTIONS = 1_024  # some twelve, and custom ones
 
 
 def _read_leb(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 7 * MAX_LEB_BYTES, 7):
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-        shift += 7
+    raise BlobMalformed(f"the runtime blob has an integer of more than {MAX_LEB_BYTES} bytes; rebuild it")
 
 
 def _skip_constant(data: bytes, at: int) -> int:
@@ -42,8 +44,11 @@ def _skip_constant(data: bytes, at: int) -> int:
 def _sections(wasm: bytes) -> dict[int, int]:
     """Section id -> offset of its contents (the last of that id)."""
     found = {}
-    at = 8
+    at, count = 8, 0
     while at < len(wasm):
+        count += 1
+        if count > MAX_SECTIONS:
+            raise BlobMalformed(f"the runtime blob has more than {MAX_SECTIONS} sections; rebuild it")
         section = wasm[at]
         size, at = _read_leb(wasm, at + 1)
         found[section] = at

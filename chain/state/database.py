@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from enum import Enum
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import plyvel
 
-from chain.errors import DatabaseCorrupt, DatabaseLocked
+from chain.errors import DatabaseCorrupt, DatabaseLocked, DatabaseUnwritable
 
 WRITE_BUFFER_BYTES = 8 << 20  # 8 MiB (= 8,388,608)
 BLOCK_CACHE_BYTES = 32 << 20  # 32 MiB (= 33,554,432)
@@ -55,7 +56,8 @@ class TrieColumn:
 class Database:
     """An open database folder.
 
-    Raises DatabaseLocked if another process has it open, DatabaseCorrupt if it cannot be read or is no database.
+    Raises DatabaseLocked if another process has it open, DatabaseCorrupt if it cannot be read or is no database,
+    DatabaseUnwritable if the disk is full.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -73,6 +75,8 @@ class Database:
         except plyvel.IOError as error:
             if "lock" in str(error).lower():
                 raise DatabaseLocked(self.path) from error
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise DatabaseUnwritable(self.path, str(error)) from error
             raise DatabaseCorrupt(self.path, str(error)) from error
         except (plyvel.Error, OSError) as error:
             raise DatabaseCorrupt(self.path, str(error)) from error
@@ -89,7 +93,7 @@ class Database:
     def write(self, batch: Batch, sync: bool = False) -> None:
         """Writes a batch atomically. `sync` also survives a power cut; kill -9 is survived without.
 
-        Raises DatabaseCorrupt when LevelDB cannot write (a full disk, for instance).
+        Raises DatabaseUnwritable when LevelDB cannot write; it takes no further writes then until it is opened anew.
         """
         writer = self._db.write_batch(sync=sync)
         for key, value in batch.changes.items():
@@ -100,7 +104,7 @@ class Database:
         try:
             writer.write()
         except plyvel.Error as error:
-            raise DatabaseCorrupt(self.path, f"cannot be written: {error}") from error
+            raise DatabaseUnwritable(self.path, str(error)) from error
 
     def keys(self, column: Column) -> Iterator[bytes]:
         """All keys of a column, in order."""

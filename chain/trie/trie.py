@@ -144,8 +144,13 @@ class Trie:
         if root == EMPTY_ROOT:
             return
         limit = to_nibbles(after) if after is not None else None
-        for nibbles in self._walk(root, b"", to_nibbles(prefix), limit):
-            yield to_bytes(nibbles)
+        try:
+            for nibbles in self._walk(root, b"", to_nibbles(prefix), limit):
+                if len(nibbles) & 1:
+                    raise TrieCorrupt("a key ends within a byte")
+                yield to_bytes(nibbles)
+        except RecursionError as error:
+            raise TrieCorrupt("it is deeper than any state of ours") from error
 
     def _walk(self, reference: bytes, path: bytes, prefix: bytes, after: bytes | None) -> Iterator[bytes]:
         node = self._load(reference)
@@ -204,6 +209,12 @@ class Trie:
         self, root: bytes, changes: Mapping[bytes, bytes | None], version: StateVersion = StateVersion.V1
     ) -> TrieUpdate:
         """Sets (or, for None, removes) keys; nothing is written to the source. Raises TrieCorrupt."""
+        try:
+            return self._update(root, changes, version)
+        except RecursionError as error:
+            raise TrieCorrupt("it is deeper than any state of ours") from error
+
+    def _update(self, root: bytes, changes: Mapping[bytes, bytes | None], version: StateVersion) -> TrieUpdate:
         top: Reference = None if root == EMPTY_ROOT else root
         for key, value in changes.items():
             nibbles = to_nibbles(key)

@@ -126,5 +126,5 @@ def _decode(name: str, raw: bytes) -> _Found:
         key = (int(document["task"]), int(document["unit"]))
         witness, salt = Hash32(bytes.fromhex(document["witness"])), bytes.fromhex(document["salt"])
         return _Found(key, int(document["attempt"]), int(document["segment"]), witness, salt)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise StoreError(f"the record {name} is damaged ({error}); delete it") from error

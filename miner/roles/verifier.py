@@ -166,9 +166,21 @@ class Verifier:
         raw = self._context.store.get_record(_record(key))
         if raw is None:
             return None
+        try:
+            return decode_commitment(_record(key), raw)
+        except StoreError as error:
+            log.error("%s", error)
+            return None
+
+
+def decode_commitment(name: str, raw: bytes) -> tuple[Attestation, bytes]:
+    """Attestation and salt of a stored commitment; raises `StoreError`."""
+    try:
         document = json.loads(raw)
         claims = (SegmentClaim(*(Hash32(bytes.fromhex(part)) for part in pair)) for pair in document["segments"])
         return Attestation(Outcome[document["outcome"]], tuple(claims)), bytes.fromhex(document["salt"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"the record {name} is damaged ({error}); delete it") from error
 
 
 def to_abi_attestation(attestation: Attestation) -> verification.Attestation:

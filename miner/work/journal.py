@@ -116,7 +116,7 @@ def load_journal(store: BlobStore, label: str) -> Journal | None:
         )  # fmt: skip
     except JournalError:
         raise
-    except (ValueError, KeyError, TypeError, TensorFileError, JobError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, TensorFileError, JobError) as error:
         raise JournalError(f"the journal {label} is damaged ({error}); delete it") from error
     if len(progress.records) != len(progress.witnesses):
         raise JournalError(f"the journal {label} contradicts itself; delete it")
@@ -148,12 +148,18 @@ def forget_journal(store: BlobStore, label: str) -> None:
 
 
 def find_checkpoint(store: BlobStore, root: Hash32) -> CheckpointPlace | None:
-    """Which open unit of ours has a checkpoint of that root; None for any other root. One look-up."""
+    """Which open unit of ours has a checkpoint of that root; None for any other root. One look-up.
+
+    Raises `JournalError`.
+    """
     raw = store.get_record(CHECKPOINT_PREFIX + root.hex())
     if raw is None:
         return None
-    index, _, label = raw.decode().partition(" ")
-    return CheckpointPlace(label, int(index))
+    try:
+        index, _, label = raw.decode().partition(" ")
+        return CheckpointPlace(label, int(index))
+    except ValueError as error:
+        raise JournalError(f"the place of checkpoint {root.hex()} is damaged ({error}); delete it") from error
 
 
 def _hash(text: str) -> Hash32:

@@ -28,9 +28,12 @@ def wait_until(predicate: Callable[[], Any], seconds: float = 30.0, what: str = 
 
 
 class NodeProcess:
-    """`python -m chain.node` on free ports. Its log is `<base path>.log`."""
+    """`python -m chain.node` on free ports. Its log is `<base path>.log`; `environment` is added to ours."""
 
-    def __init__(self, base_path: Path, *options: str, chain: str = "dev") -> None:
+    def __init__(
+        self, base_path: Path, *options: str, chain: str = "dev", environment: dict[str, str] | None = None
+    ) -> None:
+        self.environment = environment or {}
         self.log = base_path.with_suffix(".log")
         self.arguments = [
             sys.executable, "-m", "chain.node", "--chain", chain,
@@ -45,7 +48,7 @@ class NodeProcess:
         with self.log.open("ab") as log:
             self._start = log.tell()
             self.process = subprocess.Popen(
-                self.arguments, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}
+                self.arguments, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment}
             )
         line = wait_until(lambda: self._line("Listening on "), START_SECONDS, "node listens")
         self.url = line.replace("Listening on ", "")

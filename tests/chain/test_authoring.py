@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.authoring import AuthoringService
+from chain.authoring import AuthoringService, SpentSlots, SpentSlotsDamaged
 from chain.events import EventBus
 from chain.importing import ChainThread, ImportQueue
 from chain.keystore import AURA, Keystore
@@ -35,8 +35,7 @@ class Author:
 
     def restart(self) -> None:
         parts = (self.dev.chain, self.thread, self.queue, self.pool, self.keystore)
-        self.service = AuthoringService(*parts, lambda: True)
-        self.service._last_slot = self.service._find_last_slot()
+        self.service = AuthoringService(*parts, lambda: True, SpentSlots(self.dev.path.with_name("spent.json")))
 
     async def wake(self, slot: int) -> int:
         """The clock says that a slot has begun; blocks made since the restart."""
@@ -64,7 +63,6 @@ async def test_a_clock_that_goes_back_makes_no_second_block(author: Author) -> N
 
 async def test_a_restart_goes_on_behind_the_last_known_block(author: Author) -> None:
     first = author.dev.slot + 1
-    assert author.service._last_slot == -1, "genesis has no slot"
     await author.wake(first)
     author.restart()
     assert [await author.wake(slot) for slot in (first, first + 1)] == [0, 1]
@@ -107,3 +105,38 @@ async def test_the_parent_is_the_best_block_when_building_begins(author: Author)
     assert await author.queue.finalize(won.hash, None)
     assert await waking == 1
     assert dev.chain.best.parent_hash == won.hash
+
+
+async def test_a_clock_that_was_ahead_is_no_reason_to_be_silent_nor_to_seal_its_slots_again(author: Author) -> None:
+    """The block of the wrong hour is on a fork that loses; its slot stays spent, also after a restart without it."""
+    dev, first = author.dev, author.dev.slot + 1
+    await author.wake(first)
+    honest = dev.chain.best
+    ahead = first + 3_600
+    assert await author.wake(ahead) == 2
+    for slot in (first + 1, first + 2):  # others go on from the honest block, and win
+        dev.now_ms = slot * SLOT_MS
+        honest = dev.chain.header(dev.chain.import_block(dev.build(parent=honest.hash)).hash) or honest
+    dev.chain.finalize(honest.hash)
+    assert dev.chain.best == honest
+    assert await author.wake(first + 3) == 3, "not silent for an hour"
+    author.restart()
+    assert [await author.wake(slot) for slot in (first + 3, ahead, ahead + 1)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1.5]", "[-1]", "[true]", "[" * 10_000, '["1"]'])
+def test_damaged_spent_slots_are_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "spent.json"
+    path.write_text(text)
+    with pytest.raises(SpentSlotsDamaged, match="damaged"):
+        SpentSlots(path)
+
+
+def test_the_highest_spent_slots_are_remembered(tmp_path: Path) -> None:
+    spent = SpentSlots(tmp_path / "spent.json")
+    for slot in (5_000, *range(1_100)):
+        spent.spend(slot)
+    again = SpentSlots(tmp_path / "spent.json")
+    assert 5_000 in again
+    assert 1_099 in again
+    assert 0 not in again
