@@ -11,7 +11,7 @@ from chain.grandpa.authorities import (
     AuthoritySet,
     AuthorityState,
     PendingChange,
-    announced_change,
+    announced_changes,
     encode_voters,
     genesis_state,
 )
@@ -53,7 +53,7 @@ def decode_known_gossip(data: bytes) -> VoteMessage | CommitMessage | Neighbor:
 def read_change(payload: bytes) -> bytes:
     """A set change as a header announces it, in the state that is stored after that header."""
     header = Header(HASH, 2**31, HASH, HASH, (DigestItem(DigestKind.CONSENSUS, GRANDPA_ENGINE, payload),))
-    announced_change(header)
+    announced_changes(header)
     return AuthorityState(AuthoritySet(0, VOTERS)).after(header).encode()
 
 
