@@ -232,15 +232,26 @@ async def test_only_senders_that_a_block_surprises_with_are_validated_anew() -> 
     for nonce in range(3):
         await chain.pool.submit(extrinsic(nonce))
         await chain.pool.submit(extrinsic(nonce, BOB))
-    await chain.move([chain.block(1, extrinsic(0))])  # known: the tags say all
-    assert chain.pool.validations == 6
-    surprise = chain.block(2, extrinsic(0, BOB, tip=9))
+    first = chain.block(1, extrinsic(0))
+    await chain.move([first])  # known: the tags say all but whether the next one can still pay
+    assert chain.runtime.asked[6:] == [(extrinsic(1), first.hash)]
+    surprise = chain.block(2, extrinsic(0, BOB, tip=9), parent=first)
     await chain.move([surprise])
     assert [data for data, at in chain.runtime.asked if at == surprise.hash] == [
         extrinsic(nonce, BOB) for nonce in range(3)
     ]
     assert chain.pool.next_nonce(BOB, 1) == 3
     assert extrinsic(0, BOB) not in [tx.data for tx in chain.pool.ready()]
+
+
+async def test_who_cannot_pay_after_a_block_is_told_at_once_with_all_successors() -> None:
+    chain = Chain()
+    watches = [await chain.pool.submit_and_watch(extrinsic(nonce)) for nonce in range(3)]
+    chain.runtime.refused.add(extrinsic(1))
+    await chain.move([chain.block(1, extrinsic(0))])
+    assert [await statuses(watch) for watch in watches[1:]] == [["ready", "invalid"]] * 2
+    assert len(chain.pool.pool) == 0
+    watches[0].close()
 
 
 async def test_successors_of_a_strangers_nonces_stay_however_many_there_are() -> None:
@@ -317,6 +328,6 @@ async def test_what_is_in_the_pool_or_in_a_recent_block_costs_no_validation_when
     for peer in ("a", "b", "c"):
         chain.pool.offer(peer, [extrinsic(0), extrinsic(1), extrinsic(2)])
     await chain.pool.work()
-    assert chain.pool.validations == 3
+    assert chain.pool.validations == 2 + 1 + 1, "two came, one of them was the next after a block, one is new"
     assert [tx.data for tx in chain.pool.ready()] == [extrinsic(1), extrinsic(2)]
     assert blake2_256(extrinsic(2)) in chain.pool.pool
