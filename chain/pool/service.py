@@ -4,7 +4,7 @@ What a new best block means for the pool is worked in at once, by tags alone. Wh
 `work`, so that no block waits for it: transactions of retracted blocks come back, doubtful ones are validated anew, and
 those that peers sent are taken. A transaction is doubtful
 
-- when a block changed its sender's nonce in a way that the pool did not foresee, or was retracted, or brought a runtime;
+- when a block was retracted, brought a runtime, or changed its sender's nonce in a way that the pool did not foresee;
 - when it is its sender's next after one in a block, which may have taken what it was to pay with;
 - when the best block moved while it was validated, or an author found its nonce wrong;
 - when its validation is `REVALIDATE_AFTER` blocks old (as in stock nodes; not after each block).
