@@ -292,9 +292,10 @@ class PoolService:
         """Transactions of retracted blocks, oldest first; whoever watches one that cannot come back is told why."""
         at = self._best
         answers = await self._ask([data for _, data in batch], at[0])
+        if at != self._best:
+            return  # those that the new block does not hold are asked for again
         for (tx_hash, data), validity in zip(batch, answers, strict=True):
-            if self._returning.pop(tx_hash, None) is None:
-                continue  # a block that came meanwhile holds it
+            del self._returning[tx_hash]
             self.pool.unban(tx_hash)
             try:
                 self._take(data, tx_hash, read_sender(data), validity, at)

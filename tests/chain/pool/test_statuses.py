@@ -175,6 +175,28 @@ async def test_a_retracted_one_that_cannot_come_back_is_told_why() -> None:
     assert await statuses(dropped) == ["ready", "inBlock", "retracted", "dropped"]
 
 
+async def test_a_block_that_arrives_while_one_comes_back_decides_anew() -> None:
+    """Back and forth between two forks: what was retracted, and asked about on one, is judged on the other."""
+    chain = Chain()
+    first, second = await chain.pool.submit_and_watch(extrinsic(0)), await chain.pool.submit_and_watch(extrinsic(1))
+    old = chain.block(1, extrinsic(0), extrinsic(1))
+    await chain.move([old])
+    rival = chain.block(1, extrinsic(0, tip=9))
+    chain.runtime.gate.clear()
+    chain.pool.on_best_changed([rival], [old])
+    working = asyncio.create_task(chain.pool.work())
+    await asyncio.sleep(0)
+    other = chain.block(1, extrinsic(0))
+    chain.pool.on_best_changed([other, chain.block(2, parent=other)], [rival])
+    chain.runtime.gate.set()
+    await working
+    assert [tx.data for tx in chain.pool.ready()] == [extrinsic(1)]
+    assert chain.pool._returning == {}
+    chain.pool.on_finalized([other.hash])
+    assert await statuses(first) == ["ready", "inBlock", "retracted", "inBlock", "finalized"]
+    second.close()
+
+
 async def test_a_block_that_arrives_while_one_is_validated_is_not_forgotten() -> None:
     """The transaction is in that block: it must not enter the pool, and its watcher hears of the block."""
     chain = Chain()
