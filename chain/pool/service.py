@@ -2,9 +2,12 @@
 
 What a new best block means for the pool is worked in at once, by tags alone. What only the runtime can tell waits for
 `work`, so that no block waits for it: transactions of retracted blocks come back, doubtful ones are validated anew, and
-those that peers sent are taken. A transaction is doubtful when a block changed its sender's nonce in a way that the
-pool did not foresee, when the runtime was replaced, when the best block moved while it was validated, when an author
-could not include it, or when its validation is `REVALIDATE_AFTER` blocks old (as in stock nodes, not after each block).
+those that peers sent are taken. A transaction is doubtful
+
+- when a block was retracted, brought a runtime, or changed its sender's nonce in a way that the pool did not foresee;
+- when it is its sender's next after one in a block, which may have taken what it was to pay with;
+- when the best block moved while it was validated, or an author found its nonce wrong;
+- when its validation is `REVALIDATE_AFTER` blocks old (as in stock nodes; not after each block).
 """
 
 from __future__ import annotations
@@ -196,13 +199,19 @@ class PoolService:
         self._refused.clear()
         for block in retracted:
             self._retract(block)
+        active = {sender for block in (*enacted, *retracted) for sender in _senders(block.extrinsics)}
         touched = {sender for block in retracted for sender in _senders(block.extrinsics)}
         for block in enacted:
             touched |= self._enact(block)
         if any(block.has_new_runtime for block in (*enacted, *retracted)):
             self.doubt(tx.hash for tx in self.pool.transactions())
         self.doubt(tx.hash for sender in touched for tx in self.pool.of_sender(sender))
+        self.doubt(self._successors(active - touched))
         self.doubt(self.pool.oldest_validations(self._best[1] - REVALIDATE_AFTER, REVALIDATE_PER_BLOCK))
+
+    def _successors(self, senders: Iterable[bytes]) -> list[bytes]:
+        """Each sender's next transaction: it may not be able to pay any more, and its successors go with it."""
+        return [tx.hash for sender in senders for tx in self.pool.of_sender(sender) if not tx.requires]
 
     def on_finalized(self, hashes: Iterable[bytes]) -> None:
         """These blocks became final; watchers of transactions in them get their last status."""
@@ -283,9 +292,10 @@ class PoolService:
         """Transactions of retracted blocks, oldest first; whoever watches one that cannot come back is told why."""
         at = self._best
         answers = await self._ask([data for _, data in batch], at[0])
+        if at != self._best:
+            return  # those that the new block does not hold are asked for again
         for (tx_hash, data), validity in zip(batch, answers, strict=True):
-            if self._returning.pop(tx_hash, None) is None:
-                continue  # a block that came meanwhile holds it
+            del self._returning[tx_hash]
             self.pool.unban(tx_hash)
             try:
                 self._take(data, tx_hash, read_sender(data), validity, at)

@@ -175,6 +175,28 @@ async def test_a_retracted_one_that_cannot_come_back_is_told_why() -> None:
     assert await statuses(dropped) == ["ready", "inBlock", "retracted", "dropped"]
 
 
+async def test_a_block_that_arrives_while_one_comes_back_decides_anew() -> None:
+    """Back and forth between two forks: what was retracted, and asked about on one, is judged on the other."""
+    chain = Chain()
+    first, second = await chain.pool.submit_and_watch(extrinsic(0)), await chain.pool.submit_and_watch(extrinsic(1))
+    old = chain.block(1, extrinsic(0), extrinsic(1))
+    await chain.move([old])
+    rival = chain.block(1, extrinsic(0, tip=9))
+    chain.runtime.gate.clear()
+    chain.pool.on_best_changed([rival], [old])
+    working = asyncio.create_task(chain.pool.work())
+    await asyncio.sleep(0)
+    other = chain.block(1, extrinsic(0))
+    chain.pool.on_best_changed([other, chain.block(2, parent=other)], [rival])
+    chain.runtime.gate.set()
+    await working
+    assert [tx.data for tx in chain.pool.ready()] == [extrinsic(1)]
+    assert chain.pool._returning == {}
+    chain.pool.on_finalized([other.hash])
+    assert await statuses(first) == ["ready", "inBlock", "retracted", "inBlock", "finalized"]
+    second.close()
+
+
 async def test_a_block_that_arrives_while_one_is_validated_is_not_forgotten() -> None:
     """The transaction is in that block: it must not enter the pool, and its watcher hears of the block."""
     chain = Chain()
@@ -232,15 +254,26 @@ async def test_only_senders_that_a_block_surprises_with_are_validated_anew() -> 
     for nonce in range(3):
         await chain.pool.submit(extrinsic(nonce))
         await chain.pool.submit(extrinsic(nonce, BOB))
-    await chain.move([chain.block(1, extrinsic(0))])  # known: the tags say all
-    assert chain.pool.validations == 6
-    surprise = chain.block(2, extrinsic(0, BOB, tip=9))
+    first = chain.block(1, extrinsic(0))
+    await chain.move([first])  # known: the tags say all but whether the next one can still pay
+    assert chain.runtime.asked[6:] == [(extrinsic(1), first.hash)]
+    surprise = chain.block(2, extrinsic(0, BOB, tip=9), parent=first)
     await chain.move([surprise])
     assert [data for data, at in chain.runtime.asked if at == surprise.hash] == [
         extrinsic(nonce, BOB) for nonce in range(3)
     ]
     assert chain.pool.next_nonce(BOB, 1) == 3
     assert extrinsic(0, BOB) not in [tx.data for tx in chain.pool.ready()]
+
+
+async def test_who_cannot_pay_after_a_block_is_told_at_once_with_all_successors() -> None:
+    chain = Chain()
+    watches = [await chain.pool.submit_and_watch(extrinsic(nonce)) for nonce in range(3)]
+    chain.runtime.refused.add(extrinsic(1))
+    await chain.move([chain.block(1, extrinsic(0))])
+    assert [await statuses(watch) for watch in watches[1:]] == [["ready", "invalid"]] * 2
+    assert len(chain.pool.pool) == 0
+    watches[0].close()
 
 
 async def test_successors_of_a_strangers_nonces_stay_however_many_there_are() -> None:
@@ -317,6 +350,6 @@ async def test_what_is_in_the_pool_or_in_a_recent_block_costs_no_validation_when
     for peer in ("a", "b", "c"):
         chain.pool.offer(peer, [extrinsic(0), extrinsic(1), extrinsic(2)])
     await chain.pool.work()
-    assert chain.pool.validations == 3
+    assert chain.pool.validations == 2 + 1 + 1, "two came, one of them was the next after a block, one is new"
     assert [tx.data for tx in chain.pool.ready()] == [extrinsic(1), extrinsic(2)]
     assert blake2_256(extrinsic(2)) in chain.pool.pool
