@@ -48,7 +48,7 @@ from chain.trie import StateVersion, Trie, TrieUpdate, create_child_proof, creat
 from chain.verify.body import BodyInput, verify_body
 from chain.verify.header import HeaderInput, verify_header
 
-KEPT_STATES = 256  # states this many blocks below the finalised one are kept
+KEPT_STATES = 256  # states this many blocks below the finalised one are kept, those of forks that lost included
 MAX_PAGE = 1_000  # keys per page of storage_keys_paged
 
 
@@ -156,8 +156,7 @@ class Blockchain:
         self._tree.best = self._store.best_hash()
         if self._tree.best not in self._tree:
             raise DatabaseCorrupt(self.database.path, "its best block is not above its finalised one")
-        self._best = self._header(self._tree.best)
-        self._finalized = root
+        self._heads = (self._header(self._tree.best), root)
 
     def _genesis_state_version(self, state: Mapping[bytes, bytes]) -> StateVersion:
         code = state[CODE_KEY]
@@ -191,12 +190,17 @@ class Blockchain:
     @property
     def best(self) -> Header:
         """The header of the best block."""
-        return self._best
+        return self._heads[0]
 
     @property
     def finalized(self) -> Header:
         """The header of the finalised block."""
-        return self._finalized
+        return self._heads[1]
+
+    @property
+    def heads(self) -> tuple[Header, Header]:
+        """Best and finalised block of one instant: the best is the finalised one or lies above it. From any thread."""
+        return self._heads
 
     def header(self, block_hash: bytes) -> Header | None:
         """A known block's header."""
@@ -232,10 +236,12 @@ class Blockchain:
         return self._tree.leaves()
 
     def state_at(self, block_hash: bytes) -> StateView:
-        """The state after a block; raises UnknownBlock, StatePruned."""
+        """The state after a block, on whichever fork; raises UnknownBlock, StatePruned.
+
+        A fork that lost keeps its states as long as the best chain does: who was told of a head may still read it.
+        """
         header = self._header(block_hash)
-        is_gone = self._pruning.is_pruned(header.number) or not self._is_followed(header)
-        if is_gone and block_hash not in self._pins:
+        if self._pruning.is_pruned(header.number) and block_hash not in self._pins:
             raise StatePruned(block_hash, header.number)
         return self._views.get(header.state_root)
 
@@ -429,7 +435,7 @@ class Blockchain:
         self._tree.insert(header.hash, header.parent_hash)
         self._views.put(overlay.base.successor(header.state_root, overlay.changes()))
         if is_best:
-            self._best = header
+            self._heads = (header, self.finalized)
         return ImportResult(header.hash, header.number, True, is_best, route)
 
     def _put_route(self, batch: Batch, route: Route, top: int) -> None:
@@ -453,43 +459,31 @@ class Blockchain:
             return Finality((), ())
         if block_hash not in self._tree:
             raise ConflictsWithFinalized(header.number, self.finalized.number)
-        before = self._tree.snapshot()
-        result = self._tree.finalize(block_hash)
-        try:
-            self._write_finality(before, block_hash, justification, result)
-        except BaseException:
-            self._tree = before
-            raise
-        self._finalized = header
-        self._best = self._header(self._tree.best)
-        kept = [*self._tree.blocks(), *self._pinned()]
-        self._pruning.on_finalized(header.number, [self._header(block).state_root for block in kept])
+        after = self._tree.snapshot()
+        result = after.finalize(block_hash)
+        self._write_finality(after, justification, result)
+        self._tree, self._heads = after, (self._header(after.best), header)
+        kept = (self._store.header(block) for block in (*after.blocks(), *self._pinned()))
+        self._pruning.on_finalized(header.number, [block for block in kept if block is not None])
         return result
 
     def _pinned(self) -> list[bytes]:
         with self._pins_lock:
             return list(self._pins)
 
-    def _write_finality(
-        self, before: ForkTree, block_hash: bytes, justification: bytes | None, result: Finality
-    ) -> None:
+    def _write_finality(self, after: ForkTree, justification: bytes | None, result: Finality) -> None:
         batch = Batch()
-        if self._tree.best != before.best:
-            route = before.route(before.best, self._tree.best)
-            self._put_route(batch, route, self._tree.number(self._tree.best))
+        if after.best != self._tree.best:
+            self._put_route(batch, self._tree.route(self._tree.best, after.best), after.number(after.best))
         if justification is not None:
-            self._store.put_justification(batch, block_hash, justification)
-        self._store.put_heads(batch, best=self._tree.best, finalized=block_hash, leaves=self._tree.leaves())
-        self._store.delete_dropped(batch, result.dropped, self._pinned())
+            self._store.put_justification(batch, after.root, justification)
+        self._store.put_heads(batch, best=after.best, finalized=after.root, leaves=after.leaves())
+        self._store.put_dropped(batch, result.dropped)
         self.database.write(batch)
 
     def current_slot(self) -> int:
         """The slot of our clock, with the best state's slot duration."""
         return compute_slot(self._clock_ms(), self.slot_duration(self.best.hash))
-
-    def _is_followed(self, header: Header) -> bool:
-        """Whether a block is final or may become so: the states of others go at any time."""
-        return header.hash in self._tree or self.hash_of(header.number) == header.hash
 
     def _header(self, block_hash: bytes) -> Header:
         header = self._store.header(block_hash)

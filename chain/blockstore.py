@@ -9,7 +9,7 @@ from chain.errors import DatabaseCorrupt, DecodeError
 from chain.primitives.block import Block, Header, decode_body, encode_body
 from chain.state.database import Batch, Column, Database
 
-_BEST, _FINALIZED, _LEAVES, _PRUNED = b"best", b"finalized", b"leaves", b"pruned below"
+_BEST, _FINALIZED, _LEAVES, _PRUNED, _DROPPED = b"best", b"finalized", b"leaves", b"pruned below", b"dropped"
 CACHED_HEADERS = 1_024
 HASH_BYTES = 32
 
@@ -20,7 +20,6 @@ class BlockStore:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._headers: OrderedDict[bytes, Header] = OrderedDict()
-        self._dropped: tuple[bytes, ...] = ()
 
     # ---- reading
 
@@ -71,8 +70,11 @@ class BlockStore:
 
     def leaves(self) -> list[bytes]:
         """Tips of all forks."""
-        data = self._meta(_LEAVES)
-        return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
+        return _split_hashes(self._meta(_LEAVES))
+
+    def dropped(self) -> list[bytes]:
+        """Blocks that conflict with the finalised one and are still stored, in the order in which they lost."""
+        return _split_hashes(self._db.get(Column.META, _DROPPED) or b"")
 
     def pruned_below(self) -> int:
         """States of blocks below this number are gone."""
@@ -117,17 +119,22 @@ class BlockStore:
         """States below `number` go with this batch."""
         batch.put(Column.META, _PRUNED, number.to_bytes(4, "little"))
 
-    def delete_dropped(self, batch: Batch, dropped: tuple[bytes, ...], pinned: Iterable[bytes] = ()) -> None:
-        """Deletes the blocks dropped *last* time; `dropped` stay one finality longer, for who still follows them, and
-        `pinned` ones until they are no longer."""
-        kept = tuple(block_hash for block_hash in self._dropped if block_hash in set(pinned))
-        for block_hash in self._dropped:
-            if block_hash in kept:
-                continue
+    def put_dropped(self, batch: Batch, dropped: Iterable[bytes]) -> None:
+        """Blocks lost against the finalised one: they stay, for who was told of them, until `delete_dropped`."""
+        fresh = b"".join(dropped)
+        if fresh:
+            batch.put(Column.META, _DROPPED, b"".join(self.dropped()) + fresh)
+
+    def delete_dropped(self, batch: Batch, gone: Iterable[bytes]) -> None:
+        """Deletes blocks that had lost."""
+        found = set(gone)
+        for block_hash in found:
             batch.delete(Column.HEADER, block_hash)
             batch.delete(Column.BODY, block_hash)
             self._headers.pop(block_hash, None)
-        self._dropped = kept + dropped
+        if found:
+            rest = [block_hash for block_hash in self.dropped() if block_hash not in found]
+            batch.put(Column.META, _DROPPED, b"".join(rest))
 
     def put_trie_deletions(self, batch: Batch, keys: Iterable[bytes]) -> None:
         """Removes trie nodes."""
@@ -141,3 +148,7 @@ class BlockStore:
     def write(self, batch: Batch) -> None:
         """Writes atomically."""
         self._db.write(batch)
+
+
+def _split_hashes(data: bytes) -> list[bytes]:
+    return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]

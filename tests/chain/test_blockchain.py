@@ -38,6 +38,8 @@ from chain.errors import (
     WrongStateRoot,
 )
 from chain.primitives import Block, Header, aura_pre_runtime, aura_seal
+from chain.state import pruning
+from chain.state.database import Column
 from chain.state.pruning import SWEEP_EVERY
 from chain.trie import verify_proof
 from tests.chain.devchain import ALICE, BOB, SLOT_MS, UNIT, DevChain, genesis, transfer
@@ -247,6 +249,40 @@ def test_old_states_are_pruned_and_young_ones_stay_whole(tmp_path: Path) -> None
     dev.reopen()
     assert dev.author([]).is_best
     assert dev.chain.storage(dev.chain.genesis_hash, b":code") is not None
+    dev.chain.close()
+
+
+def test_a_fork_that_lost_stays_readable_as_long_as_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that was told of a head a moment ago reads its state, its body and a runtime call at it, whatever won."""
+    monkeypatch.setattr(pruning, "SWEEP_EVERY", 1)
+    dev = DevChain(tmp_path / "db", kept_states=4)
+    root = dev.author()
+    lost = dev.author([transfer(dev.chain, 0)], parent=root.hash)
+    above = dev.author(parent=lost.hash)
+    won = dev.author(parent=root.hash)
+    finality = dev.chain.finalize(won.hash)
+    assert set(finality.dropped) == {lost.hash, above.hash}
+    assert dev.chain.heads == (dev.chain.header(won.hash), dev.chain.header(won.hash))
+    finalized = won.number
+    while finalized <= lost.number + 4:
+        if finalized == lost.number + 2:
+            dev.chain.close()
+            dev.reopen()
+        assert dev.chain.nonce(lost.hash, ALICE.public) == dev.chain.nonce(above.hash, ALICE.public) == 1
+        assert dev.chain.block(lost.hash) is not None
+        for block in (lost, above):
+            view = dev.chain.state_at(block.hash)
+            assert all(view.trie.get(view.root, key) is not None for key in view.keys(b""))
+        with pytest.raises(ConflictsWithFinalized):
+            dev.author(parent=above.hash)
+        finalized = dev.chain.finalize(dev.author().hash).path and dev.chain.finalized.number
+    assert dev.chain.header(lost.hash) is None, "its blocks go with its state"
+    assert dev.chain.nonce(above.hash, ALICE.public) == 1, "it lies one block higher"
+    nodes = set(dev.chain.database.keys(Column.TRIE))
+    dev.chain.finalize(dev.author().hash)
+    assert dev.chain.header(above.hash) is None
+    assert nodes - set(dev.chain.database.keys(Column.TRIE)), "what only the lost fork needed is swept"
+    assert not dev.chain.database.get(Column.META, b"dropped")
     dev.chain.close()
 
 

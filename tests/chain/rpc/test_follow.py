@@ -18,6 +18,7 @@ from chain.rpc import NodeInfo, RpcContext, follow
 from chain.rpc.errors import NoContinuation
 from chain.rpc.follow import Follow, Operation
 from chain.rpc.session import Session, SessionLimits
+from chain.state import pruning
 from tests.chain.devchain import DevChain
 from tests.chain.test_importing import Parts
 
@@ -95,7 +96,7 @@ async def test_starts_with_finalized_blocks_then_all_forks_then_the_best(parts: 
     await follower.session.close()
 
 
-async def test_a_pruned_fork_stays_pinned_with_its_state(parts: Parts) -> None:
+async def test_a_pruned_fork_stays_pinned_with_its_state(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     root = await parts.author()
     follower = Follower(parts)
     await follower.events("initialized", "newBlock", "bestBlockChanged")
@@ -109,9 +110,13 @@ async def test_a_pruned_fork_stays_pinned_with_its_state(parts: Parts) -> None:
     assert final["prunedBlockHashes"] == hex_of(lost)
 
     chain = parts.dev.chain
+    monkeypatch.setattr(pruning, "SWEEP_EVERY", 1)
     await parts.queue.finalize(above.hash, None)
-    for _ in range(2):
+    for _ in range(8):  # twice the kept window
         await parts.queue.finalize((await parts.author()).hash, None)
+    follower.follow.unpin([kept.hash])
+    with pytest.raises(StatePruned):
+        chain.call(kept.hash, "Core_version")
     assert chain.body(lost.hash) == lost.extrinsics
     assert chain.call(lost.hash, "Core_version")
     follower.follow.unpin([lost.hash])
