@@ -253,7 +253,7 @@ def test_old_states_are_pruned_and_young_ones_stay_whole(tmp_path: Path) -> None
 
 
 def test_a_fork_that_lost_stays_readable_as_long_as_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that was told of a head a moment ago reads its state, its body and a runtime call at it, whatever won."""
+    """A client that was told of a head a moment ago reads its state and body and calls the runtime at it."""
     monkeypatch.setattr(pruning, "SWEEP_EVERY", 1)
     dev = DevChain(tmp_path / "db", kept_states=4)
     root = dev.author()
