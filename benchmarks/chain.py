@@ -70,8 +70,12 @@ class Clock:
 
 def make_transfer(chain: Blockchain, key: Sr25519Key, to: bytes, nonce: int) -> bytes:
     """A signed `transfer_keep_alive` of one UNIT with its length in front."""
+    return sign_call(chain, key, TRANSFER_KEEP_ALIVE + b"\x00" + to + encode_compact(UNIT), nonce)
+
+
+def sign_call(chain: Blockchain, key: Sr25519Key, call: bytes, nonce: int) -> bytes:
+    """A signed extrinsic with its length in front."""
     version = chain.runtime_version(chain.genesis_hash)
-    call = TRANSFER_KEEP_ALIVE + b"\x00" + to + encode_compact(UNIT)
     extra = b"\x00" + encode_compact(nonce) + encode_compact(0) + b"\x00"  # immortal, no tip, no metadata hash
     implicit = version.spec_version.to_bytes(4, "little") + version.transaction_version.to_bytes(4, "little")
     payload = call + extra + implicit + chain.genesis_hash * 2 + b"\x00"

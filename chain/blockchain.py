@@ -428,6 +428,7 @@ class Blockchain:
         batch = Batch()
         for key, node in nodes.items():
             batch.put(Column.TRIE, key, node)
+        self._pruning.on_written(batch, nodes)
         self._store.put_block(batch, block)
         is_best = self._tree.number(header.parent_hash) + 1 > self.best.number
         leaves = [leaf for leaf in self._tree.leaves() if leaf != header.parent_hash]

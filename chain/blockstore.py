@@ -10,6 +10,7 @@ from chain.primitives.block import Block, Header, decode_body, encode_body
 from chain.state.database import Batch, Column, Database
 
 _BEST, _FINALIZED, _LEAVES, _PRUNED, _DROPPED = b"best", b"finalized", b"leaves", b"pruned below", b"dropped"
+_COUNTS = b"trie counts"
 CACHED_HEADERS = 1_024
 HASH_BYTES = 32
 
@@ -150,14 +151,23 @@ class BlockStore:
             rest = [block_hash for block_hash in self.dropped() if block_hash not in found]
             batch.put(Column.META, _DROPPED, b"".join(rest))
 
+    def trie_counts(self) -> tuple[int, int]:
+        """Trie nodes that lived after the last sweep, and nodes written since."""
+        data = self._db.get(Column.META, _COUNTS) or bytes(16)
+        return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
+
+    def put_trie_counts(self, batch: Batch, live: int, written: int) -> None:
+        """Moves these numbers."""
+        batch.put(Column.META, _COUNTS, live.to_bytes(8, "little") + written.to_bytes(8, "little"))
+
     def put_trie_deletions(self, batch: Batch, keys: Iterable[bytes]) -> None:
         """Removes trie nodes."""
         for key in keys:
             batch.delete(Column.TRIE, key)
 
-    def trie_keys(self) -> Iterable[bytes]:
-        """All stored trie nodes' hashes."""
-        return self._db.keys(Column.TRIE)
+    def trie_keys(self, after: bytes = b"") -> Iterable[bytes]:
+        """Stored trie nodes' hashes, in order, greater than `after`."""
+        return self._db.keys(Column.TRIE, after)
 
     def write(self, batch: Batch) -> None:
         """Writes atomically."""

@@ -106,10 +106,11 @@ class Database:
         except plyvel.Error as error:
             raise DatabaseUnwritable(self.path, str(error)) from error
 
-    def keys(self, column: Column) -> Iterator[bytes]:
-        """All keys of a column, in order."""
+    def keys(self, column: Column, after: bytes = b"") -> Iterator[bytes]:
+        """All keys of a column, in order; only those greater than `after` if it is given."""
+        start, stop = column.value + after, bytes([column.value[0] + 1])
         try:
-            for key in self._db.iterator(prefix=column.value, include_value=False):
+            for key in self._db.iterator(start=start, stop=stop, include_start=False, include_value=False):
                 yield key[1:]
         except plyvel.Error as error:
             raise DatabaseCorrupt(self.path, str(error)) from error

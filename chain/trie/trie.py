@@ -186,22 +186,30 @@ class Trie:
 
     def collect(self, roots: Iterable[bytes]) -> set[bytes]:
         """Hashes of all nodes and hashed values that the given roots reach."""
-        live: set[bytes] = set()
-        waiting: list[Reference] = list(roots)
-        while waiting:
+        nodes, values = set[bytes](), set[bytes]()
+        self.mark(list(roots), nodes, values)
+        return nodes | values
+
+    def mark(self, waiting: list[bytes], nodes: set[bytes], values: set[bytes], most: int | None = None) -> int:
+        """Adds the hashes of what the references on the stack `waiting` reach and takes these off, until it is empty or
+        `most` nodes were visited; how many were. Nodes in `nodes` are not gone into again; a value is no such node,
+        though its bytes, which users choose, may be those of one."""
+        visited = 0
+        while waiting and (most is None or visited < most):
             reference = waiting.pop()
-            if not isinstance(reference, bytes) or reference in live:
+            if reference in nodes:
                 continue
             if len(reference) == HASH_LENGTH:
-                live.add(reference)
+                nodes.add(reference)
             if reference == EMPTY_ROOT:
                 continue
+            visited += 1
             node = self._load(reference)
             if node.value_hash is not None:
-                live.add(node.value_hash)
+                values.add(node.value_hash)
             if node.children is not None:
-                waiting.extend(child for child in node.children if child is not None)
-        return live
+                waiting.extend(child for child in node.children if isinstance(child, bytes))
+        return visited
 
     # ---- updating
 

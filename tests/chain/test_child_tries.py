@@ -101,4 +101,4 @@ def test_a_sweep_deletes_what_child_tries_were(tmp_path: Path) -> None:
 
 
 def on_finalized(pruning: StatePruning, header: Header) -> None:
-    pruning.on_finalized(header.number, [header.state_root])
+    pruning.on_finalized(header.number, [header])
