@@ -43,19 +43,25 @@ class Round:
         weights = self.authorities.weights
         return sum(weights[voter] for voter in voters)
 
-    def seen(self, kind: Kind, tree: BlockTree) -> set[bytes]:
-        """Voters whose votes count: for prevotes all, for precommits those with blocks that we know."""
+    def seen(self, kind: Kind, tree: BlockTree, base: bytes) -> set[bytes]:
+        """Voters whose votes count: for prevotes all, for precommits those whose effect we know. That of a single vote
+        for a block above `base` is unknown until the block is; an equivocator counts for every block anyway."""
         tally = self.tally(kind)
         if kind is Kind.PREVOTE:
             return set(tally)
-        return {voter for voter, votes in tally.items() if all(one.vote.target_hash in tree for one in votes)}
+        floor = tree.header(base).number
+        return {
+            voter
+            for voter, (first, *more) in tally.items()
+            if more or first.vote.target_hash in tree or first.vote.target_number <= floor
+        }
 
     def supporters(self, kind: Kind, tree: BlockTree, base: bytes) -> dict[bytes, set[bytes]]:
         """For every block from `base` on that votes lead to: who voted for it or a descendant.
 
         `base` is final already, so whoever votes at all counts for it: also for a fork that we do not know (yet).
         """
-        found: dict[bytes, set[bytes]] = {base: self.seen(kind, tree)}
+        found: dict[bytes, set[bytes]] = {base: self.seen(kind, tree, base)}
         for voter, votes in self.tally(kind).items():
             for signed in votes:
                 for block_hash in self._path(signed, tree, base) or []:
@@ -101,7 +107,7 @@ class Round:
         completable means that nothing above it can, so that the next round may begin.
         """
         ghost = self.prevote_ghost(tree, base)
-        seen = self.weight_of(self.seen(Kind.PRECOMMIT, tree))
+        seen = self.weight_of(self.seen(Kind.PRECOMMIT, tree, base))
         if ghost is None or seen < self.authorities.threshold:
             return None
         support = self.supporters(Kind.PRECOMMIT, tree, base)

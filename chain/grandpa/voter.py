@@ -39,7 +39,7 @@ from chain.primitives import Header
 
 REBROADCAST = 1.0  # seconds between two sendings of our votes while a round does not end
 PATIENCE = 1.0  # seconds to wait for better prevotes when their GHOST brings nothing new
-STALLED = 3.0  # seconds without an end of the round until votes of higher rounds make us skip to them
+STALLED = 5.0  # seconds without an end of the round until votes of higher rounds make us skip to them
 MAX_BUFFERED = 2_048  # votes kept for later rounds, sets, and blocks not imported yet
 AHEAD = 64  # rounds that a buffered vote may lie ahead
 CATCH_UP_TIMEOUT = 10.0  # seconds to wait for a catch-up before another peer is asked
@@ -171,8 +171,8 @@ class Voter:
         return self._advance(now)
 
     def on_best(self, block_hash: bytes, now: float) -> list[Action]:
-        """The best block changed (it was given to on_block before)."""
-        if block_hash in self.tree:
+        """The best block changed (it was given to on_block before); ignored if finality has left it behind since."""
+        if block_hash in self.tree and self.tree.is_descendant(block_hash, self.finalized.hash):
             self._best = block_hash
         return self._advance(now)
 
@@ -221,7 +221,8 @@ class Voter:
 
     def on_neighbor(self, message: Neighbor, now: float, peer: str) -> list[Action]:
         """Where a peer stands: one that is behind gets the commit that helps it; one rounds ahead is asked."""
-        if message.set_id == self.authorities.set_id and message.round > self.round.number + BEHIND:
+        ahead = message.round - self.round.number if message.set_id == self.authorities.set_id else 0
+        if ahead > BEHIND or (ahead == BEHIND and now - self._progress_at >= REBROADCAST):
             return self._request_catch_up(message, now, peer)
         if message.finalized_number + 2 >= self.finalized.number and message.set_id >= self.authorities.set_id:
             return []
@@ -363,6 +364,7 @@ class Voter:
         """Votes, finalises and begins rounds until nothing more is to be done."""
         actions: list[Action] = []
         while True:
+            self._lower_estimate()
             step = self._enact_forced(now)
             step = step or self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
             step = step or self._prevote() or self._precommit(now) or self._next_round(now)
@@ -414,6 +416,12 @@ class Voter:
         """The estimate, or the finalised block where that has overtaken it."""
         estimate = self.round.estimate
         return estimate if self.tree.is_descendant(estimate, self.finalized.hash) else self.finalized.hash
+
+    def _lower_estimate(self) -> None:
+        """Late votes of the round before may show that less of it can become final: all voters come to one estimate."""
+        outcome = None if self._previous is None else self._previous.outcome(self.tree, self.finalized.hash)
+        if outcome is not None and self.tree.is_descendant(self.round.estimate, outcome[0]):
+            self.round.estimate = outcome[0]
 
     def _next_round(self, now: float) -> list[Action] | None:
         mine = self._signer.public if self._signer is not None and self.is_voter else None
@@ -487,19 +495,22 @@ class Voter:
         precommits = (VoteMessage(proof.round, set_id, signed) for signed in proof.commit.precommits)
         accused = [action for message in precommits for action in self._accuse(message)]
         actions = [*accused, *self._finalized(proof, now)]
-        if self.authorities.set_id == set_id and proof.round >= self.round.number:
-            self._begin(proof.round + 1, self._estimate_of(proof), now)
+        is_news = self.authorities.set_id == set_id and proof.round >= self.round.number
+        estimate = self._estimate_of(proof) if is_news else None
+        if estimate is not None:
+            self._begin(proof.round + 1, estimate, now)
             actions += self._replay(now)
         return actions + self._advance(now)
 
-    def _estimate_of(self, proof: Justification) -> bytes:
-        """The highest block that the proof's round may still finalise, as far as the proof shows."""
-        seen = Round(proof.round, self.authorities, proof.commit.target_hash, 0.0)
+    def _estimate_of(self, proof: Justification) -> bytes | None:
+        """The block that the round after the proof's must build on; None if votes that the proof lacks may finalise
+        something above its target: then only the round's prevotes tell."""
+        seen = Round(proof.round, self.round.authorities, proof.commit.target_hash, 0.0)
         for signed in proof.commit.precommits:
             seen.add(replace(signed, vote=replace(signed.vote, kind=Kind.PREVOTE)))
             seen.add(signed)
         outcome = seen.outcome(self.tree, proof.commit.target_hash)
-        return outcome[0] if outcome is not None else proof.commit.target_hash
+        return outcome[0] if outcome is not None and outcome[1] else None
 
     def _finalized(self, proof: Justification, now: float) -> list[Action]:
         header = self.tree.header(proof.commit.target_hash)

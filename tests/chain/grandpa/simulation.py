@@ -10,6 +10,7 @@ from chain.grandpa.messages import (
     CommitMessage,
     Gossip,
     Kind,
+    Neighbor,
     SignedVote,
     Vote,
     VoteMessage,
@@ -59,6 +60,20 @@ def signed(key: Ed25519Key, kind: Kind, target: Header, round_number: int = 1, s
 def signer(key: Ed25519Key) -> Signer:
     """The voter's view of a key."""
     return Signer(key.public, key.sign)
+
+
+def give(voter: Voter, message: object, now: float, peer: str) -> list[Action]:
+    """What a voter does with a gossip message."""
+    if isinstance(message, VoteMessage):
+        return voter.on_vote(message, now, peer)
+    if isinstance(message, CommitMessage):
+        return voter.on_commit(message, now, peer)
+    if isinstance(message, CatchUpRequest):
+        return voter.on_catch_up_request(message, now, peer)
+    if isinstance(message, CatchUp):
+        return voter.on_catch_up(message, now, peer)
+    assert isinstance(message, Neighbor)
+    return voter.on_neighbor(message, now, peer)
 
 
 class World:
@@ -118,15 +133,6 @@ class World:
                 continue
             if isinstance(action, Send) and action.peer != str(index):
                 continue
-            if isinstance(message, VoteMessage):
-                got = voter.on_vote(message, self.now, str(sender))
-            elif isinstance(message, CommitMessage):
-                got = voter.on_commit(message, self.now, str(sender))
-            elif isinstance(message, CatchUpRequest):
-                got = voter.on_catch_up_request(message, self.now, str(sender))
-            elif isinstance(message, CatchUp):
-                got = voter.on_catch_up(message, self.now, str(sender))
-            else:
-                got = voter.on_neighbor(message, self.now, str(sender))
+            got = give(voter, message, self.now, str(sender))
             work += [(index, one) for one in got]
         return work

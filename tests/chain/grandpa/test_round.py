@@ -79,3 +79,12 @@ def test_a_vote_with_a_wrong_number_is_in_no_proof() -> None:
     proof = where.justification(LEFT.hash, tree)
     assert proof is not None
     assert len(proof.commit.precommits) == 3
+
+
+def test_a_precommit_for_an_unknown_block_may_finalise_it_unless_its_voter_equivocates() -> None:
+    unknown, far = child(ABOVE, salt=5), child(ABOVE, salt=6)
+    prevotes, precommits = [(index, LEFT) for index in range(4)], [(0, LEFT), (1, LEFT), (2, unknown)]
+    where, tree = round_of(prevotes, precommits)
+    assert where.outcome(tree, GENESIS.hash) is None, "two thirds are not seen"
+    where, tree = round_of(prevotes, [*precommits, (2, far)])
+    assert where.outcome(tree, GENESIS.hash) == (LEFT.hash, True)

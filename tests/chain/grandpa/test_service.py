@@ -15,7 +15,7 @@ from chain.grandpa.service import GrandpaFiles, GrandpaService, load_genesis_aut
 from chain.grandpa.voter import Voted
 from chain.network import NetworkConfig, NetworkService
 from chain.primitives import Header
-from tests.chain.grandpa.simulation import GENESIS, KEYS, change, child, signed, state, voters
+from tests.chain.grandpa.simulation import GENESIS, KEYS, change, child, forced_change, signed, state, voters
 from tests.chain.network.chainlet import Chainlet
 
 VOTED = Voted(3, 7, signed(KEYS[0], Kind.PREVOTE, GENESIS), signed(KEYS[0], Kind.PRECOMMIT, GENESIS))
@@ -143,3 +143,28 @@ async def test_a_restart_with_a_stored_vote_for_a_fork_goes_on(tmp_path: Path) -
             await asyncio.sleep(0.02)
     task.cancel()
     assert finalized[-1][0] == chain.best.hash
+
+
+async def test_a_forced_change_is_stored_and_a_restart_stays_with_it(tmp_path: Path) -> None:
+    chain, finalized, events = row(0), list[tuple[bytes, bytes]](), EventBus()
+    headers = [GENESIS]
+    for number in range(1, 5):
+        digest = [forced_change(voters(0, 0, 3)[2:], delay=2, median=0)] if number == 2 else []
+        headers.append(child(headers[-1], *digest))
+    chain.best = GENESIS
+    grandpa = service(chain, tmp_path, finalized, events)  # our key is in the old set only
+    task = asyncio.create_task(grandpa.run())
+    for header in headers[2:]:
+        chain._by_hash[header.hash] = header
+    chain._by_hash[headers[1].hash] = headers[1]
+    for header in headers[1:]:
+        events.publish(BlockImported(header))
+    async with asyncio.timeout(5):
+        while grandpa.status.set_id == 0:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    assert not grandpa.status.is_voter
+    chain.best = headers[-1]
+    again = service(chain, tmp_path, finalized, EventBus())
+    assert again.status.set_id == 1
+    assert (again.voter.finalized, finalized) == (GENESIS, [])
