@@ -19,7 +19,7 @@ from chain.rpc.session import dump
 from chain.rpc.storage_items import parse_child_trie, parse_items
 from tests.chain.node_process import NodeProcess
 from tests.chain.rpc.client import connect
-from tests.fuzz import LONG_EXAMPLES, Target, corpus, fuzz, make_tests
+from tests.fuzz import LONG_EXAMPLES, QUICK_EXAMPLES, Target, corpus, fuzz, make_tests
 
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 HASH = "0x" + "22" * 32
@@ -94,7 +94,7 @@ def test_any_json_as_a_parameter() -> None:
         except RpcError:
             return
 
-    fuzz(check, JSON, 400)
+    fuzz(check, JSON, 3 * QUICK_EXAMPLES)
 
 
 def requests_of(names: list[str]) -> st.SearchStrategy[Any]:
@@ -123,7 +123,7 @@ def post(node: NodeProcess, body: str, batch: str) -> None:
 
 def test_any_json_as_a_request(node: NodeProcess) -> None:
     names = node.rpc("rpc_methods")["result"]["methods"]
-    fuzz(lambda batch: check_answer(node, batch), st.lists(requests_of(names), max_size=8), 80)
+    fuzz(lambda batch: check_answer(node, batch), st.lists(requests_of(names), max_size=8), QUICK_EXAMPLES)
     for data in corpus("rpc request"):
         post(node, data.decode(), data.decode())
     assert node.rpc("system_name")["result"] == "aipow"
