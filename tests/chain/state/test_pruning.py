@@ -13,7 +13,6 @@ from chain.state import Overlay, StateView, pruning
 from chain.state.database import Batch, Column, Database
 from chain.state.pruning import StatePruning
 from chain.trie import EMPTY_ROOT, StateVersion, Trie
-from chain.trie.node import encode_node
 
 KEPT = 3
 
@@ -112,13 +111,14 @@ def test_a_value_with_the_bytes_of_a_node_hides_nothing(tmp_path: Path, monkeypa
     """A user may store what a node of the trie is made of; what that node leads to must live on."""
     monkeypatch.setattr(pruning, "SWEEP_EVERY", 1)
     chain = Chain(tmp_path / "db")
-    chain.author({b"\x10" + bytes([i]): bytes([i]) * 40 for i in range(8)})
-    root = chain.trie._load(chain.headers[0].state_root)  # noqa: SLF001 - the node whose bytes a user may know
-    bytes_of_node = encode_node(root)
-    for key in (b"\x00", b"\xff"):  # met before and after the node itself
-        chain.author({key: bytes_of_node, b"\x10": None})
+    keys = [bytes([16 * i, i]) for i in range(8)]
+    chain.author({key: key * 20 for key in keys})
+    root = chain.headers[0].state_root
+    chain.author({b"\xff": chain.store._db.get(Column.TRIE, root), **dict.fromkeys(keys)})  # noqa: SLF001
+    later = chain.headers[1].state_root
+    assert chain.trie.collect([root, later]) == chain.trie.collect([later, root]) >= chain.trie.collect([root])
     for number in range(10):
         chain.author({b"\xfe": b"%d" % number})
-        chain.check()
+        chain.check()  # also that block 0 is whole, to which alone those nodes belong
     assert chain.pruning.is_pruned(3)
     chain.database.close()
