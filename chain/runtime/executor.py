@@ -120,7 +120,7 @@ class _Instance:
         signatures = executor.recall_signatures
         hosts = [self.linker.link(functions[name], signatures[name]) for name in HOST_FUNCTIONS]
         recall = wasmtime.Instance(store, executor.recall_module, [raw, malloc, *hosts]).exports(store)
-        self._recall_table = GuestMemory(store, recall["table"])  # type: ignore[arg-type]
+        self._recall_table = GuestMemory(store, recall["table"])
         return {
             "ext_allocator_malloc_version_1": malloc,
             "ext_allocator_free_version_1": heap["free"],
