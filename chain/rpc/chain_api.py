@@ -73,7 +73,7 @@ def _header_text(header: Header) -> Dumped:
 async def subscribe_new_heads(context: RpcContext, params: Params) -> AsyncIterator[Any]:
     """The best header now, then each new best one."""
     params.finish()
-    events = context.events.stream()
+    events = context.events.stream(BestChanged)
     first = _header_text(context.chain.best)
 
     async def stream() -> AsyncIterator[Any]:
@@ -88,7 +88,7 @@ async def subscribe_new_heads(context: RpcContext, params: Params) -> AsyncItera
 async def subscribe_all_heads(context: RpcContext, params: Params) -> AsyncIterator[Any]:
     """The best header now, then that of every imported block."""
     params.finish()
-    events = context.events.stream()
+    events = context.events.stream(BlockImported)
     first = _header_text(context.chain.best)
 
     async def stream() -> AsyncIterator[Any]:
@@ -103,7 +103,7 @@ async def subscribe_all_heads(context: RpcContext, params: Params) -> AsyncItera
 async def subscribe_finalized_heads(context: RpcContext, params: Params) -> AsyncIterator[Any]:
     """The last finalised header now, then every further one without gaps."""
     params.finish()
-    events = context.events.stream()
+    events = context.events.stream(BlockFinalized)
     first = _header_text(context.chain.finalized)
 
     async def stream() -> AsyncIterator[Any]:
