@@ -19,6 +19,7 @@ from typing import Protocol
 
 from chain.errors import ChainError, DecodeError, PeerFault
 from chain.events import BestChanged, BlockImported, ChainEvent, EventBus
+from chain.grandpa.actions import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Want
 from chain.grandpa.authorities import AuthorityState, follow, genesis_state
 from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
@@ -34,7 +35,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     decode_gossip,
 )
-from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Voter, Want
+from chain.grandpa.voter import Voter
 from chain.identity import Ed25519Key
 from chain.network import BlockField, NetworkService
 from chain.primitives import Header

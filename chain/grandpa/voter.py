@@ -11,13 +11,13 @@ catches up by commits and CatchUp messages (`catch_up.py`), over sets by the jus
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chain.errors import JustificationInvalid
+from chain.grandpa.actions import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Want
 from chain.grandpa.authorities import AuthoritySet, AuthorityState
 from chain.grandpa.catch_up import BEHIND, make_catch_up, verify_catch_up
-from chain.grandpa.double_vote import DoubleVote, find_double_vote
+from chain.grandpa.double_vote import find_double_vote
 from chain.grandpa.errors import MalformedJustification, VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification, verify_signature
 from chain.grandpa.messages import (
@@ -44,82 +44,6 @@ MAX_BUFFERED = 2_048  # votes kept for later rounds, sets, and blocks not import
 AHEAD = 64  # rounds that a buffered vote may lie ahead
 CATCH_UP_TIMEOUT = 10.0  # seconds to wait for a catch-up before another peer is asked
 CATCH_UP_PAUSE = 1.0  # seconds between two catch-ups that we send; they are large
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """An ed25519 authority key: its public part and how it signs."""
-
-    public: bytes
-    sign: Callable[[bytes], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Voted:
-    """Our own votes of a round; stored before they are sent, so that a restart never votes twice."""
-
-    set_id: int
-    round: int
-    prevote: SignedVote | None = None
-    precommit: SignedVote | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Broadcast:
-    """Send to all peers (but `exclude`)."""
-
-    message: VoteMessage | CommitMessage | Neighbor
-    exclude: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send to one peer."""
-
-    peer: str
-    message: CommitMessage | CatchUpRequest | CatchUp
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """Somebody votes for a block that we lack: fetch it from `peer`, who sent the vote."""
-
-    peer: str
-    number: int
-    block_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Finalize:
-    """Blocks up to this one are final; `justification` proves it."""
-
-    header: Header
-    justification: Justification
-
-
-@dataclass(frozen=True, slots=True)
-class Remember:
-    """Store this before the Broadcast that follows is sent."""
-
-    voted: Voted
-
-
-@dataclass(frozen=True, slots=True)
-class Accuse:
-    """A voter signed two votes of one kind in one round."""
-
-    evidence: DoubleVote
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A forced change took force: store this state of the finalised block, its own announcements are used up."""
-
-    finalized: Header
-    state: AuthorityState
-
-
-Action = Broadcast | Send | Want | Finalize | Remember | Accuse | Switch
 
 
 class Voter:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chain.errors import JustificationInvalid
+from chain.grandpa.actions import Send
 from chain.grandpa.authorities import AuthoritySet, encode_voters
 from chain.grandpa.errors import DuplicateVote, UnknownVoter
 from chain.grandpa.finality_proof import find_finality_proof
@@ -30,7 +31,6 @@ from chain.grandpa.messages import (
     VoteMessage,
     localized_payload,
 )
-from chain.grandpa.voter import Send
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, state, voters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chain.grandpa.actions import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Want
 from chain.grandpa.authorities import AuthoritySet, AuthorityState, encode_voters
 from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.messages import (
@@ -16,7 +17,7 @@ from chain.grandpa.messages import (
     VoteMessage,
     localized_payload,
 )
-from chain.grandpa.voter import Accuse, Action, Broadcast, Finalize, Remember, Send, Signer, Switch, Voted, Voter, Want
+from chain.grandpa.voter import Voter
 from chain.identity import Ed25519Key, ed25519_from_seed
 from chain.primitives import GRANDPA_ENGINE, DigestItem, DigestKind, Header
 

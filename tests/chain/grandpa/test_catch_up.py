@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from chain.grandpa.actions import Send, Want
 from chain.grandpa.catch_up import BEHIND, make_catch_up, verify_catch_up
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.messages import CatchUp, CatchUpRequest, Kind, Neighbor
-from chain.grandpa.voter import CATCH_UP_PAUSE, CATCH_UP_TIMEOUT, Send, Voter, Want
+from chain.grandpa.voter import CATCH_UP_PAUSE, CATCH_UP_TIMEOUT, Voter
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, child, signed, signer, state
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from chain.grandpa.actions import Switch
 from chain.grandpa.authorities import AuthoritySet
 from chain.grandpa.messages import Kind, VoteMessage
-from chain.grandpa.voter import Switch, Voter
+from chain.grandpa.voter import Voter
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import (
     GENESIS,

@@ -9,10 +9,11 @@ import random
 
 import pytest
 
+from chain.grandpa.actions import Action, Broadcast, Finalize, Send
 from chain.grandpa.authorities import AuthorityState
 from chain.grandpa.justification import JustificationInput, verify_justification
 from chain.grandpa.messages import Kind, VoteMessage
-from chain.grandpa.voter import Action, Broadcast, Finalize, Send, Voter
+from chain.grandpa.voter import Voter
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, change, child, give, signed, signer, state, voters
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chain.events import BestChanged, BlockImported, EventBus
+from chain.grandpa.actions import Voted
 from chain.grandpa.authorities import encode_voters
 from chain.grandpa.messages import Justification, Kind, Neighbor
 from chain.grandpa.service import GrandpaFiles, GrandpaService, load_genesis_authorities
-from chain.grandpa.voter import Voted
 from chain.network import NetworkConfig, NetworkService
 from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, change, child, forced_change, signed, state, voters

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from chain.errors import JustificationInvalid
+from chain.grandpa.actions import Accuse, Action, Broadcast, Want
 from chain.grandpa.authorities import AuthoritySet
 from chain.grandpa.double_vote import DoubleVote
 from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification
 from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
-from chain.grandpa.voter import Accuse, Action, Broadcast, Voter, Want
+from chain.grandpa.voter import Voter
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, signer, state, voters
 
 
