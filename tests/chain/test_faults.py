@@ -23,9 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import base58
 import pytest
 import requests
+from libp2p.peer.id import ID
 
 from chain.identity import ed25519_from_uri, load_node_key, sr25519_from_uri
 from chain.open_chain import export_spec
@@ -227,8 +227,8 @@ def start_all(nodes: list[NodeProcess]) -> None:
 def make_address(folder: Path, port: int) -> str:
     """The multiaddress of a node that was never started: its key is made here."""
     public = load_node_key(folder / "network").public
-    peer = base58.b58encode(b"\x00\x24\x08\x01\x12\x20" + public).decode()  # identity hash of the protobuf key
-    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}"
+    peer = ID(b"\x00\x24\x08\x01\x12\x20" + public)  # identity hash of the protobuf key
+    return f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer.to_base58()}"
 
 
 KINDS = os.environ.get("AIPOW_FAULT_KINDS", ",".join(fault.__name__ for fault in FAULTS)).split(",")

@@ -91,10 +91,15 @@ async def test_genesis_authorities_are_read_from_the_chain_once(tmp_path: Path) 
 
     async def read() -> bytes:
         calls.append(1)
-        return b"authorities"
+        return authorities
 
-    assert [await load_genesis_authorities(tmp_path, read) for _ in range(2)] == [b"authorities"] * 2
+    authorities = b"\x04" + bytes(40)
+    assert [await load_genesis_authorities(tmp_path, read) for _ in range(2)] == [authorities] * 2
     assert len(calls) == 1
+    for damage in ("", "zz", "04ff"):  # no authorities: read again
+        (tmp_path / "genesis_authorities.hex").write_text(damage)
+        assert await load_genesis_authorities(tmp_path, read) == authorities
+    assert len(calls) == 4
 
 
 async def test_a_lone_voter_finalises_what_the_bus_tells_and_survives_junk(tmp_path: Path) -> None:
