@@ -22,7 +22,8 @@ from chain.trie import Trie
 
 SWEEP_EVERY = 128  # finalised blocks between two sweeps, at least
 SMALL_STATE = 20_000  # nodes: up to so many that live, the number of blocks alone decides
-STEP_NODES = 2_000  # nodes marked or gone over with a finalised block, at least: some 30 ms
+STEP_NODES = 2_000  # nodes marked or gone over with a finalised block, at least, in a small state
+LARGE_STEP_NODES = 500  # and in a large one, whose nodes lie on disk: some 20 ms
 STEP_SHARE = 3  # and so many for each node that was written since the last step, so that a sweep outruns the writing
 
 
@@ -148,7 +149,8 @@ class StatePruning:
             self._begin(finalized, list(kept))
         if self._sweep is None:
             return
-        self._sweep.step(max(STEP_NODES, STEP_SHARE * self._fresh))
+        least = LARGE_STEP_NODES if self._live > SMALL_STATE else STEP_NODES
+        self._sweep.step(max(least, STEP_SHARE * self._fresh))
         self._fresh = 0
         if self._sweep.is_done:
             self._live, self._written, self._sweep = self._sweep.live, 0, None
@@ -162,6 +164,7 @@ class StatePruning:
 
     def _begin(self, finalized: int, kept: list[Header]) -> None:
         """Declares states gone and begins to mark the others."""
+        self._fresh = 0
         below = finalized - (self._kept or 0)
         held = {header.hash for header in kept}
         lost = [header for block_hash in self._store.dropped() if (header := self._store.header(block_hash))]

@@ -90,6 +90,7 @@ def test_kept_states_stay_whole_in_every_step(tmp_path: Path, monkeypatch: pytes
 def test_a_large_state_waits_for_as_much_garbage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "SWEEP_EVERY", 1)
     monkeypatch.setattr(pruning, "SMALL_STATE", 50)
+    monkeypatch.setattr(pruning, "LARGE_STEP_NODES", 10**6)
     chain = Chain(tmp_path / "db")
     chain.author({bytes([i, j]): bytes([i, j]) * 20 for i in range(20) for j in range(20)})
     swept, live = [], 0
