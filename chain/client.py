@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from pallets_abi.metadata import BOUNDED_VECTORS
 from scalecodec import ScaleBytes
 from scalecodec.types import GenericCall
 from substrateinterface import Keypair, SubstrateInterface
@@ -56,9 +57,6 @@ REQUEST_TIMEOUT = 60.0
 """Seconds a single request may take before the connection counts as broken."""
 
 NONCE_RETRIES = 3
-
-BOUNDED_VECTORS = {"types": {"bounded_collections::bounded_vec::BoundedVec": "BoundedVec"}}
-"""Today's path of BoundedVec, unknown to scalecodec 1.2: without it a list argument must be wrapped in a 1-tuple."""
 
 MAX_PAGE = 1_000
 KEPT_BLOCK_EVENTS = 8

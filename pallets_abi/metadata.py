@@ -48,8 +48,8 @@ V15_LAYOUTS: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 """Fields of each struct in order, with scalecodec's names of their types."""
 
-BOUNDED_VECTORS = {"bounded_collections::bounded_vec::BoundedVec": "BoundedVec"}
-"""Today's path of BoundedVec, unknown to scalecodec 1.2."""
+BOUNDED_VECTORS = {"types": {"bounded_collections::bounded_vec::BoundedVec": "BoundedVec"}}
+"""Today's path of BoundedVec, unknown to scalecodec 1.2: without it a list argument must be wrapped in a 1-tuple."""
 
 
 class MetadataError(Exception):
@@ -172,7 +172,7 @@ class RuntimeApiCodec:
     def __init__(self, data: bytes) -> None:
         """From the bytes of `RuntimeMetadataPrefixed`, version 15. Raises MetadataError."""
         self._config, decoded = _decode(data)
-        self._config.update_type_registry({"types": BOUNDED_VECTORS})
+        self._config.update_type_registry(BOUNDED_VECTORS)
         self._config.update_from_scale_info_types(decoded.value_object["types"].value_object["types"].value_object)
         self._methods = {f"{api.name}_{method.name}": method for api in _apis(decoded.value) for method in api.methods}
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from chain.authored import BlockBuilder
 from chain.chain_spec import runtime_blob
-from chain.client import BOUNDED_VECTORS
 from chain.errors import GenesisRejected, MissingExport
 from chain.identity import Sr25519Key
 from chain.primitives import blake2_256, encode_bytes, encode_compact
@@ -24,6 +23,7 @@ from chain.state.overlay import Overlay
 from chain.state.view import StateView
 from chain.trie import EMPTY_ROOT, StateVersion, Trie
 from pallets_abi.base import Call, Event, StorageItem
+from pallets_abi.metadata import BOUNDED_VECTORS
 from pallets_abi.registry import EVENTS
 from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import requests
 
-from tests.chain.node_process import NodeProcess
+from tests.chain.node_process import NodeProcess, wait_until
 
 KEY = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7"  # System.Events
 
@@ -57,6 +57,7 @@ def test_invalid_params(node: NodeProcess, method: str, params: list[Any]) -> No
 
 
 def test_parameters_at_their_bounds_are_taken(node: NodeProcess) -> None:
+    wait_until(node.best)  # block 0 has no events
     assert node.rpc("state_getKeysPaged", KEY, 1000)["result"] == [KEY]
     assert node.rpc("chain_getBlockHash", 2**32 - 1)["result"] is None
     assert len(node.rpc("state_queryStorageAt", [KEY] * 4096)["result"][0]["changes"]) == 4096

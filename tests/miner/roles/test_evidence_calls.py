@@ -27,8 +27,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BOB = Wallet.from_uri("//Bob")
 BOB_KEY = sr25519_from_uri("//Bob")
-PATIENCE_SLOTS = 30
-"""A busy machine may miss some slots of a second."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ async def accounts(node: NodeProcess) -> AsyncIterator[Accounts]:
         minimum = (await bob.query(stakes.PARAMS)).min_solver_bond
         keys = block_rights.SetKeysCall("0x" + BOB.public_key.hex(), "0x" + BOB.grandpa.public.hex())
         for call in (stakes.BondCall(stakes.Role.SOLVER, minimum), keys):
-            await bob.submit(call, PATIENCE_SLOTS)
+            await bob.submit(call)
         yield Accounts(node, bob, charlie, minimum)
     finally:
         for link in (bob, charlie):
@@ -103,7 +101,7 @@ async def test_evidence_that_proves_nothing_is_refused_and_changes_nothing(accou
     ]
     for evidence, error in cases:
         with pytest.raises(ExtrinsicFailed) as failed:
-            await accounts.charlie.submit(to_call(evidence), PATIENCE_SLOTS)
+            await accounts.charlie.submit(to_call(evidence))
         assert (failed.value.pallet, failed.value.name) == ("Evidence", error)
     oversize = replace(good, second=sealed(slot, 2, DigestItem(DigestKind.OTHER, payload=bytes(1 << 16))))
     with pytest.raises(ExtrinsicRefused):

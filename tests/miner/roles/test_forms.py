@@ -6,15 +6,19 @@ import pytest
 from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
 
-from chain.client import BOUNDED_VECTORS
+from chain.runtime.api import decode_metadata
+from chain.state.overlay import Overlay
+from chain.state.view import StateView
+from chain.trie import EMPTY_ROOT, Trie
 from consensus.commit.hashing import AccountId, Hash32
 from consensus.commit.records import compute_opening, make_record
 from consensus.protocol.attestation import Attestation, Outcome, SegmentClaim
+from miner.lab.ledger import load_executor
 from miner.roles.forms import to_abi_opening
 from miner.roles.verifier import to_abi_attestation
 from pallets_abi import verification
 from pallets_abi.base import Call
-from pallets_abi.generate import read_blob_metadata
+from pallets_abi.metadata import BOUNDED_VECTORS
 
 SOLVER = AccountId(bytes([7] * 32))
 
@@ -28,7 +32,9 @@ def runtime() -> tuple[RuntimeConfigurationObject, object]:
     config = RuntimeConfigurationObject()
     config.update_type_registry(load_type_registry_preset("core"))
     config.update_type_registry(BOUNDED_VECTORS)
-    metadata = config.create_scale_object("MetadataVersioned", data=ScaleBytes(bytearray(read_blob_metadata())))
+    empty = Overlay(StateView(Trie({}), EMPTY_ROOT))
+    data = decode_metadata(load_executor().call("Metadata_metadata", b"", empty))
+    metadata = config.create_scale_object("MetadataVersioned", data=ScaleBytes(bytearray(data)))
     metadata.decode()
     config.add_portable_registry(metadata)
     return config, metadata
