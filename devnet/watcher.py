@@ -17,6 +17,7 @@ from devnet.checks import BlockFact, EpochWork
 from miner.disputes.story import GameEvent
 from pallets_abi import aura
 from pallets_abi.base import StorageItem
+from pallets_abi.metadata import BOUNDED_VECTORS
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class Watcher:
     def substrate(self) -> SubstrateInterface:
         """The connection; opened at first use."""
         if self._substrate is None:
-            self._substrate = SubstrateInterface(url=self.url)
+            self._substrate = SubstrateInterface(url=self.url, type_registry=BOUNDED_VECTORS)
         return self._substrate
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""A runtime's metadata V15: types by id, pallets with calls, events, errors, storage and constants, and runtime APIs.
+"""A runtime's metadata V15 (or V14, which says nothing of runtime APIs): types by id, pallets with calls, events,
+errors, storage and constants, and runtime APIs.
 
 scalecodec knows versions up to 14; the layouts of version 15 below are those of the crate `frame-metadata`.
 """
@@ -20,8 +21,8 @@ DECODE_ERRORS = (
 """What scalecodec raises for bytes that are no metadata."""
 
 
-MAGIC = b"meta\x0f"
-"""What metadata V15 begins with."""
+VERSIONS = {b"meta\x0e": "MetadataV14", b"meta\x0f": "MetadataV15"}
+"""Layouts by what metadata begins with."""
 
 V15_LAYOUTS: dict[str, list[tuple[str, str]]] = {
     "MetadataV15": [
@@ -53,7 +54,7 @@ BOUNDED_VECTORS = {"types": {"bounded_collections::bounded_vec::BoundedVec": "Bo
 
 
 class MetadataError(Exception):
-    """The bytes are no metadata V15; ask the runtime for `Metadata_metadata_at_version` 15."""
+    """The bytes are no metadata of a version known here; ask the runtime for `Metadata_metadata_at_version` 15."""
 
 
 @dataclass(frozen=True)
@@ -207,33 +208,34 @@ class RuntimeApiCodec:
 
 
 def parse_metadata(data: bytes) -> Metadata:
-    """From the bytes of `RuntimeMetadataPrefixed` (begin with `meta`, version 15). Raises MetadataError."""
+    """From the bytes of `RuntimeMetadataPrefixed` (begin with `meta`, version 14 or 15). Raises MetadataError."""
     value = _decode(data)[1].value
     try:
         types = {entry["id"]: _type(entry["type"]) for entry in value["types"]["types"]}
         pallets = tuple(_pallet(pallet, types) for pallet in value["pallets"])
     except DECODE_ERRORS as error:
-        raise MetadataError(f"not metadata V15: {error}") from error
+        raise MetadataError(f"not metadata V14 or V15: {error}") from error
     return Metadata(types, tuple(sorted(pallets, key=lambda pallet: pallet.index)), _apis(value))
 
 
 def _decode(data: bytes) -> tuple[RuntimeConfigurationObject, ScaleType]:
-    if data[:5] != MAGIC:
-        raise MetadataError(f"begins with {data[:5]!r}, not {MAGIC!r}; ask for Metadata_metadata_at_version 15")
+    layout = VERSIONS.get(data[:5])
+    if layout is None:
+        raise MetadataError(f"begins with {data[:5]!r}; ask the runtime for Metadata_metadata_at_version 15")
     config = RuntimeConfigurationObject()
     config.update_type_registry(load_type_registry_preset("core"))
     layouts = {name: {"type": "struct", "type_mapping": fields} for name, fields in V15_LAYOUTS.items()}
     config.update_type_registry({"types": layouts})
-    decoded = config.create_scale_object("MetadataV15", data=ScaleBytes(bytearray(data[5:])))
+    decoded = config.create_scale_object(layout, data=ScaleBytes(bytearray(data[5:])))
     try:
         decoded.decode(check_remaining=True)
     except DECODE_ERRORS as error:
-        raise MetadataError(f"not metadata V15: {error}") from error
+        raise MetadataError(f"not {layout}: {error}") from error
     return config, decoded
 
 
 def _apis(value: dict[str, Any]) -> tuple[ApiInfo, ...]:
-    return tuple(ApiInfo(api["name"], tuple(map(_method, api["methods"])), tuple(api["docs"])) for api in value["apis"])
+    return tuple(ApiInfo(api["name"], tuple(map(_method, api["methods"])), tuple(api["docs"])) for api in value.get("apis", ()))
 
 
 def _method(method: dict[str, Any]) -> MethodInfo:

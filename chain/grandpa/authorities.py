@@ -118,7 +118,7 @@ class AuthorityState:
         current = AuthoritySet(reader.u64("set id"), read_voters(reader))
         settled = reader.u32("settled")
         pending, forced = (
-            PendingChange(reader.u32("effective number"), read_voters(reader)) if reader.u8("option") else None
+            PendingChange(reader.u32("effective number"), read_voters(reader)) if reader.option() else None
             for _ in range(2)
         )
         state = AuthorityState(

@@ -6,7 +6,6 @@ game, by `pytest -m slow`.
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from devnet.lies import LieOptions, LieStory
 from devnet.processes import ManagedProcess, ProcessGroup, wait_until
 from devnet.watcher import Watcher
 from miner.disputes.story import tell
+from pallets_abi import disputes
 
 pytestmark = pytest.mark.alone
 
@@ -78,14 +78,10 @@ def test_one_flipped_bit_is_found_by_the_chain_whoever_is_killed(tmp_path: Path)
     check_verdict(story, findings)
 
 
-def find_stage(game: dict[str, Any]) -> str:
+def find_stage(game: disputes.Game) -> str:
     """A game's stage, with the tree for those that narrow: `Narrow History`."""
-    stage = game["stage"]
-    if isinstance(stage, str):
-        return stage
-    ((name, data),) = stage.items()
-    level = data.get("level") if isinstance(data, dict) else None
-    return f"{name} {level}" if level else str(name)
+    stage = game.stage
+    return f"{stage.name} {stage.args[0]}" if stage.name in {"Narrow", "Pick"} else stage.name
 
 
 def wait_until_followed(process: ManagedProcess, watcher: Watcher) -> None:
@@ -113,16 +109,16 @@ class KillAtEachStage:
             return
         network, number = story.network, min(story.watcher.games)
         sides = {"Defender": network.miners["liar"], "Challenger": network.validators["watcher"]}
-        while (game := story.watcher.read("Disputes", "Games", number)) is not None:
+        while (game := story.watcher.read(disputes.GAMES, number)) is not None:
             story.group.check()
             story.watcher.poll()  # its node keeps the states of so many blocks only
             stage = find_stage(game)
             if stage not in self.stages:
                 self.stages.append(stage)
-                mover = sides[game["turn"]]
+                mover = sides[game.turn]
                 mover.kill()
                 mover.start()
-                show_phase(f"{mover.name} was killed at {stage}, move {game['moves']}")
+                show_phase(f"{mover.name} was killed at {stage}, move {game.moves}")
             time.sleep(LOOK_SECONDS)
         for process in sides.values():  # who was killed last is asked for its blocks when all is judged
             process.wait_healthy()
