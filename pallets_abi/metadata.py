@@ -235,7 +235,8 @@ def _decode(data: bytes) -> tuple[RuntimeConfigurationObject, ScaleType]:
 
 
 def _apis(value: dict[str, Any]) -> tuple[ApiInfo, ...]:
-    return tuple(ApiInfo(api["name"], tuple(map(_method, api["methods"])), tuple(api["docs"])) for api in value.get("apis", ()))
+    apis = value.get("apis", ())
+    return tuple(ApiInfo(api["name"], tuple(map(_method, api["methods"])), tuple(api["docs"])) for api in apis)
 
 
 def _method(method: dict[str, Any]) -> MethodInfo:
