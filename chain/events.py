@@ -15,7 +15,7 @@ QUEUE_SIZE = 1_024
 """Events a slow reader may lag behind; then its stream raises, rather than that memory grows or it misses one."""
 
 TOLD_AT_ONCE = 16
-"""Readers told of an event in one turn of the loop: 500 at once kept requests waiting for 250 ms at each head."""
+"""Readers told of an event in one turn of the loop, so that requests get their turns between."""
 
 
 @dataclass(frozen=True, slots=True)
