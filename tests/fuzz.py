@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 CORPUS = Path(__file__).with_name("fuzz_corpus.json")
 QUICK_EXAMPLES = 50
-LONG_EXAMPLES = int(os.environ.get("AIPOW_FUZZ_EXAMPLES", "5000"))
+LONG_EXAMPLES = int(os.environ.get("AIPOW_FUZZ_EXAMPLES", "1000"))
 ZEROS = 64 << 20  # 64 MiB (= 67,108,864)
 BOMB_SECONDS = 2.0  # of this process; decoders take well below 1
 BOMB_BYTES = 192 << 20  # 192 MiB (= 201,326,592) of memory, or 8 times the input where that is more

@@ -109,8 +109,10 @@ class Database:
     def keys(self, column: Column, after: bytes = b"") -> Iterator[bytes]:
         """All keys of a column, in order; only those greater than `after` if it is given."""
         start, stop = column.value + after, bytes([column.value[0] + 1])
+        options = {"include_start": False, "include_value": False}
         try:
-            for key in self._db.iterator(start=start, stop=stop, include_start=False, include_value=False):
+            # unverified, a damaged block would get into the cache, and `get` take it from there
+            for key in self._db.iterator(start=start, stop=stop, verify_checksums=True, **options):
                 yield key[1:]
         except plyvel.Error as error:
             raise DatabaseCorrupt(self.path, str(error)) from error

@@ -137,7 +137,7 @@ async def open_scene(folder: Path) -> AsyncIterator[Scene]:
         validator.start()
         link = ChainLink(alice.url, BOB)
         await link.connect()
-        await link.submit(stakes.BondCall(stakes.Role.SOLVER, BOND), slots=20)
+        await link.submit(stakes.BondCall(stakes.Role.SOLVER, BOND))
         await until_bonded(alice.url, validator)
         yield Scene(alice, bob, link, validator)
     finally:

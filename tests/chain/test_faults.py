@@ -37,7 +37,7 @@ from tests.chain.test_network_story import ss58
 
 NAMES = ("//Alice", "//Bob", "//Charlie", "//Dave")
 SEED = int(os.environ.get("AIPOW_FAULT_SEED", time.strftime("%Y%m%d")))
-ROUNDS = int(os.environ.get("AIPOW_FAULT_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("AIPOW_FAULT_ROUNDS", "6"))
 HOUR = 3_600  # seconds
 FAULT_SECONDS = (3.0, 7.0)
 RECOVERY_SECONDS = 120.0  # a peer that was banned wrongly is back after 60

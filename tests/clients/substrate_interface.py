@@ -5,7 +5,8 @@ Prints one JSON object; test_clients.py says what must be in it.
 
 import json
 import sys
-import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from substrateinterface import Keypair, SubstrateInterface
@@ -15,8 +16,12 @@ AMOUNT = 1_000_000_000_000
 ENDPOINT = "http://substrate-interface.example"
 
 
-def follow_heads(url: str, numbers: list[int]) -> None:
-    """Adds the numbers of the next best blocks, by a subscription on a connection of its own."""
+def follow_heads(url: str) -> list[int]:
+    """The numbers of the next best blocks, by a subscription on a connection of its own.
+
+    In a process of its own: scalecodec's types are made on the way, and two threads that make one at once trip over it.
+    """
+    numbers: list[int] = []
 
     def on_head(head: dict[str, Any], _update: int, _subscription: str) -> bool | None:
         numbers.append(head["header"]["number"])
@@ -24,6 +29,7 @@ def follow_heads(url: str, numbers: list[int]) -> None:
 
     with SubstrateInterface(url) as substrate:
         substrate.subscribe_block_headers(on_head)
+    return numbers
 
 
 def send(substrate: SubstrateInterface, call: Any, key: Keypair) -> dict[str, Any]:
@@ -39,10 +45,8 @@ def send(substrate: SubstrateInterface, call: Any, key: Keypair) -> dict[str, An
 def main(url: str, suri: str, recipient: str) -> None:
     """The whole story on one node."""
     key = Keypair.create_from_uri(suri)
-    heads: list[int] = []
-    following = threading.Thread(target=follow_heads, args=(url, heads))
-    following.start()
-    with SubstrateInterface(url) as substrate:
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes, SubstrateInterface(url) as substrate:
+        following = processes.submit(follow_heads, url)
         account = substrate.query("System", "Account", [key.ss58_address]).value
         transfer = substrate.compose_call("Balances", "transfer_keep_alive", {"dest": recipient, "value": AMOUNT})
         fee = substrate.get_payment_info(transfer, key)["partialFee"]
