@@ -61,8 +61,8 @@ def main(url: str, suri: str, recipient: str) -> None:
         call = substrate.compose_call("Stakes", "set_endpoint", {"endpoint": (ENDPOINT,)})
         report["call"] = send(substrate, call, key)
         report["endpoint"] = substrate.query("Stakes", "Endpoints", [key.ss58_address]).value
-    following.join()
-    print(json.dumps({**report, "heads": heads}))
+        report["heads"] = following.result()
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
