@@ -288,6 +288,7 @@ def net(tmp_path: Path) -> Iterator[Network]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("AIPOW_FAULT_SEED" not in os.environ, reason="finality may stall at the start: docs/faults.md")
 @pytest.mark.timeout(900)
 def test_final_blocks_stay_whatever_happens(net: Network) -> None:
     print(f"\nAIPOW_FAULT_SEED={SEED} AIPOW_FAULT_ROUNDS={ROUNDS}")
