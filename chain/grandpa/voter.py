@@ -66,6 +66,7 @@ class Voter:
         self._asked: tuple[str, int, float] | None = None  # peer, round and time of our catch-up request
         self._caught_up_at = -CATCH_UP_PAUSE  # when we last sent a catch-up
         self._due: bytes | None = None  # the block that brought a forced change into force, until it is enacted
+        self._joined_at: float | None = None  # when we joined the round without the outcome of the one before
         self._sent_at = now
         self._progress_at = now
         start = self._voted.round if self._voted.set_id == state.current.set_id and self._voted.round else 1
@@ -291,7 +292,7 @@ class Voter:
             self._lower_estimate()
             step = self._enact_forced(now)
             step = step or self._finalize_from(self._previous, now) or self._finalize_from(self.round, now)
-            step = step or self._prevote() or self._precommit(now) or self._next_round(now)
+            step = step or self._prevote(now) or self._precommit(now) or self._next_round(now)
             if step is None:
                 return actions
             actions += step
@@ -316,13 +317,29 @@ class Voter:
             header = self.tree.header(header.parent_hash)
         return header
 
-    def _prevote(self) -> list[Action] | None:
+    def _prevote(self, now: float) -> list[Action] | None:
         if not self.is_voter or self._signer is None or self._signer.public in self.round.prevotes:
+            return None
+        if self._joined_at is not None and not self._knows_estimate(now):
             return None
         target = self._voting_target()
         if target.number <= self.finalized.number:
             return None
         return self._cast(Kind.PREVOTE, target) or None
+
+    def _knows_estimate(self, now: float) -> bool:
+        """Whether the round that we joined may be voted in: the round before is decided for us too, or stays unclear.
+
+        With the estimate that we came with we might prevote against what the others must build on, and they could
+        precommit nothing: the round would stand still for ever.
+        """
+        outcome = None if self._previous is None else self._previous.outcome(self.tree, self.finalized.hash)
+        if outcome is not None and outcome[1]:
+            self.round.estimate = outcome[0]
+        elif self._joined_at is not None and now - self._joined_at < STALLED:
+            return False
+        self._joined_at = None
+        return True
 
     def _precommit(self, now: float) -> list[Action] | None:
         if not self.is_voter or self._signer is None or self._signer.public in self.round.precommits:
@@ -360,6 +377,7 @@ class Voter:
     def _begin(self, number: int, estimate: bytes, now: float) -> None:
         self._previous = self.round if self.round.number == number - 1 else None
         self.round = Round(number, self.authorities, estimate, now)
+        self._joined_at = None
         self._progress_at = now
 
     def _skip_ahead(self, now: float) -> list[Action]:
@@ -377,6 +395,7 @@ class Voter:
         if not reached:
             return []
         self._begin(max(reached), self._floor(), now)
+        self._joined_at = now
         return self._replay(now)
 
     def _enact_forced(self, now: float) -> list[Action] | None:

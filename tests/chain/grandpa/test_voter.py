@@ -14,6 +14,7 @@ from chain.grandpa.errors import VoteInvalid
 from chain.grandpa.justification import JustificationInput, verify_justification
 from chain.grandpa.messages import CommitMessage, Kind, SignedVote, Vote, VoteMessage, localized_payload
 from chain.grandpa.voter import Voter
+from chain.primitives import Header
 from tests.chain.grandpa.simulation import GENESIS, KEYS, World, change, child, signed, signer, state, voters
 
 
@@ -305,3 +306,29 @@ def test_a_precommit_in_a_commit_is_held_against_the_one_that_was_gossiped() -> 
 def accusations(actions: list[Action]) -> list[DoubleVote]:
     """The evidence among a voter's actions."""
     return [action.evidence for action in actions if isinstance(action, Accuse)]
+
+
+def test_who_joins_a_round_votes_there_only_once_the_round_before_is_decided_for_it() -> None:
+    """With the estimate it came with it would prevote against what the others must build on: all would stand still."""
+    ours, theirs = child(GENESIS, salt=1), child(GENESIS, salt=2)
+    voter = Voter(GENESIS, state(1, 1, 1, 1), 0.0, signer(KEYS[0]))
+    for block in (ours, theirs):
+        voter.on_block(block, 0.0)
+    voter.on_best(ours.hash, 0.0)
+
+    def hear(key: int, kind: Kind, target: Header, number: int, now: float) -> None:
+        voter.on_vote(VoteMessage(number, 0, signed(KEYS[key], kind, target, number)), now)
+
+    for key in (1, 3):
+        hear(key, Kind.PREVOTE, theirs, 1, 0.1)
+    voter.on_tick(2.0)  # the GHOST is block 0: precommitted after some patience
+    for key in (1, 3):
+        hear(key, Kind.PREVOTE, theirs, 2, 2.1)
+    voter.on_tick(9.0)
+    assert voter.round.number == 2
+    assert KEYS[0].public not in voter.round.prevotes
+    hear(2, Kind.PREVOTE, theirs, 1, 9.1)
+    for key in (1, 3):
+        hear(key, Kind.PRECOMMIT, theirs, 1, 9.2)
+    (vote,) = voter.round.prevotes[KEYS[0].public]
+    assert vote.vote.target_hash == theirs.hash
