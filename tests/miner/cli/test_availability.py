@@ -14,7 +14,7 @@ from pallets_abi import availability, stakes, tasks
 from tests.chain.node_process import NodeProcess
 from tests.miner.cli.forked import CommandServer
 
-PATIENCE = 40  # slots, of 1 s: blocks come late on a machine that runs other tests
+PATIENCE = 40  # seconds: blocks come late on a machine that runs other tests
 DATA = availability.Chunk("Data", (2, 7))
 ASK = availability.Ask(
     task=0, unit=2, attempt=0, answerer="5Alice", asker="5Dave", chunk=availability.Chunk("Checkpoint", (1, 3, 9)),

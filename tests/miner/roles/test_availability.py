@@ -38,7 +38,7 @@ from tests.miner.work.linear import INITIAL, make_inputs, make_store
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PATIENCE = 40  # slots, of 1 s: blocks come late on a machine that runs other tests
+PATIENCE = 40  # seconds: blocks come late on a machine that runs other tests
 INPUTS = make_inputs()
 SEGMENTS = INPUTS.spec.segments_per_unit
 ASKERS = ("Charlie", "Dave", "Eve", "Ferdie")

@@ -27,7 +27,6 @@ from tests.chain.node_process import NodeProcess
 from tests.miner.work.linear import FACTORY, make_inputs, make_job, make_store
 
 OPTIONS = WorkerOptions(niceness=1, factory=FACTORY)
-PATIENCE = 40  # slots, of 1 s: blocks come late on a machine that runs other tests
 HASHES = [f"0x{number:064x}" for number in range(1, 4)]
 
 

@@ -37,7 +37,7 @@ from tests.chain.node_process import NodeProcess
 from tests.miner.roles.test_checkpoint_keeper import open_context
 from tests.miner.work.regression import SHAPE, make_parts
 
-PATIENCE = 60  # slots, of 1 s: blocks come late on a machine that runs other tests
+PATIENCE = 60  # seconds: blocks come late on a machine that runs other tests
 NOBODY = "http://127.0.0.1:1"
 ARRAYS: State = {
     "images": np.arange(70 * 40, dtype=np.float32).reshape(70, 40),
